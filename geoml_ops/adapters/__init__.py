@@ -1,0 +1,1 @@
+"""Tools: one module per third-party tool; nothing else imports it."""

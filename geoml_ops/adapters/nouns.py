@@ -1,0 +1,60 @@
+"""The shelf of nouns: one JSON file each, found by id, written once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from geoml_ops.core.errors import NotFound, Refused
+from geoml_ops.core.flow import Noun, kind_of
+from geoml_ops.platform.files import read_json, write_json
+
+N = TypeVar("N", bound=Noun)
+
+
+class Shelf:
+    """Nouns under one folder, ``<folder>/<kind>/<id>.json``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path_of(self, noun_id: str) -> Path:
+        """Returns where a noun is kept; it need not be there yet."""
+        return self.folder / kind_of(noun_id).kind / f"{noun_id}.json"
+
+    def put(self, noun: N) -> N:
+        """Keeps a noun and returns it; keeping it again changes nothing."""
+        path = self.path_of(noun.id)
+        if not path.exists():
+            write_json(path, noun.as_json())
+        return noun
+
+    def get(self, kind: type[N], noun_id: str) -> N:
+        """Returns the noun with this id.
+
+        Raises:
+            NotFound: it is not kept here.
+            Refused: the file's content does not have this id: it was altered.
+        """
+        if kind_of(noun_id) is not kind:
+            raise NotFound(f"{noun_id} names a {kind_of(noun_id).kind}, not a {kind.kind}.")
+        path = self.path_of(noun_id)
+        if not path.exists():
+            raise NotFound(f"There is no {kind.kind} {noun_id}.", f"list {path.parent}")
+        noun = kind.from_json(read_json(path))
+        if noun.id != noun_id:
+            raise Refused(f"{path} was altered: its content is {noun.id}.", "restore the file from a backup")
+        return noun
+
+    def any(self, noun_id: str) -> Noun:
+        """Returns the noun with this id, whatever its kind."""
+        return self.get(kind_of(noun_id), noun_id)
+
+    def all(self, kind: type[N]) -> Iterator[N]:
+        """Yields every noun of a kind, oldest file first."""
+        files = sorted(
+            (self.folder / kind.kind).glob(f"{kind.kind}-*.json"), key=lambda p: (p.stat().st_mtime_ns, p.name)
+        )
+        for path in files:
+            yield self.get(kind, path.stem)

@@ -1,0 +1,44 @@
+"""When monitoring acts: one validated file of thresholds and triggers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from geoml_ops.core.flow import digest
+from geoml_ops.core.grid import Value
+
+
+class DriftRules(Value):
+    """Fixed thresholds, not calibrated: ``distance`` in reference standard deviations of tile means."""
+
+    tile_px: int = Field(128, ge=16)
+    distance: float = Field(1.0, gt=0)
+    drifted_share: float = Field(0.3, gt=0, le=1)
+    least_tiles: int = Field(8, ge=2)
+    offset_spread_dn: float = Field(150.0, gt=0)
+    least_offset_dn: float = Field(400.0, gt=0)
+
+
+class Policy(Value):
+    """What starts a training.
+
+    Attributes:
+        new_version: ``first`` trains on the first accepted version only and leaves later ones to the
+            drift trigger; ``always`` trains on each; ``never`` leaves all to people.
+        retrain_on_drift: whether named drift that labels can cure starts a training once labels of
+            that ground are in a version.
+        longest_age_days: days of acquisition time after which a champion is retrained; None for never.
+    """
+
+    name: str
+    new_version: Literal["first", "always", "never"] = "first"
+    retrain_on_drift: bool = True
+    longest_age_days: int | None = Field(None, ge=1)
+    drift: DriftRules = DriftRules()
+
+    @property
+    def id(self) -> str:
+        """``policy-<16 hex digits>``, from the content."""
+        return f"policy-{digest(self.model_dump(mode='json'))[:16]}"

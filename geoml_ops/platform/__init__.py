@@ -1,0 +1,1 @@
+"""The floor under the tools: files, locks, logs and processes."""
