@@ -1,0 +1,45 @@
+"""Predictions are compared with the champion's ground; what follows from it is decided and written down.
+
+``watch`` weighs every new version, ``patrol`` looks once a day; both do the same two things.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import CronTriggerTimetable, PartitionedAssetTimetable, dag, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from dags.assets import RETRAIN, VERSION
+from dags.common import TASKS, places
+
+
+def rounds(dag_id: str, schedule: Any) -> None:
+    """Declares a DAG that compares, decides and, where a training is due, says so to ``train``."""
+
+    @dag(dag_id=dag_id, schedule=schedule, catchup=False, max_active_runs=1, default_args=TASKS, doc_md=__doc__)
+    def flow() -> None:
+        @task
+        def decide(*, dag_run=None) -> dict[str, Any]:
+            from geoml_ops.steps import watch as step
+
+            drift = step.compare(places(), step.gather(places()))
+            decision, retrain = step.decide(places(), drift.id if drift else "", dag_run.partition_key or "")
+            step.summarise(places())
+            return {"decision": decision.id, "retrain": retrain.id if retrain else "", "because": decision.because}
+
+        @task(outlets=[RETRAIN])
+        def announce(outcome: dict[str, Any], *, outlet_events=None) -> str:
+            if not outcome["retrain"]:
+                raise AirflowSkipException(outcome["because"])
+            outlet_events[RETRAIN].extra = {outcome["retrain"]: {"because": outcome["because"]}}
+            outlet_events[RETRAIN].add_partitions([outcome["retrain"]])
+            return str(outcome["retrain"])
+
+        announce(decide())
+
+    flow()
+
+
+rounds("watch", PartitionedAssetTimetable(assets=VERSION))
+rounds("patrol", CronTriggerTimetable("0 4 * * *", timezone="UTC"))

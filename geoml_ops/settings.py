@@ -1,0 +1,81 @@
+"""The machine's side of configuration: ``GEOML_*`` variables into one frozen value.
+
+Read by entry points only and handed on as plain arguments.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from geoml_ops.steps.places import Places
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+#: Every tool here phones home unless told not to; numeric libraries start a thread per core each.
+QUIET: Mapping[str, str] = {
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "DVC_NO_ANALYTICS": "1",
+    "ITERATIVE_DO_NOT_TRACK": "1",
+    "EVIDENTLY_DISABLE_TELEMETRY": "1",
+    "BENTOML_DO_NOT_TRACK": "True",
+    "GX_ANALYTICS_ENABLED": "false",
+    "OMP_NUM_THREADS": "1",
+    "GIT_PYTHON_REFRESH": "quiet",
+    "PROJ_NETWORK": "OFF",
+    "MPLBACKEND": "Agg",
+}
+
+
+class Settings(BaseSettings):
+    """Where this machine keeps things and what it allows.
+
+    Relative paths are taken from the current folder. Unset places live under ``workspace``.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="GEOML_", frozen=True, extra="forbid")
+
+    workspace: Path = CHECKOUT / "workspace"
+    data: Path = CHECKOUT / "data"
+    store: Path | None = None
+    remote: str | None = None
+    drop: Path | None = None
+    tracking_uri: str = "http://127.0.0.1:5000"
+    model: str = "landcover"
+    experiment: Path = CHECKOUT / "dags" / "experiments" / "landcover.yaml"
+    policy: Path = CHECKOUT / "monitoring" / "policies.yaml"
+    service_url: str = "http://127.0.0.1:3000"
+    poll_s: float = Field(2.0, gt=0)
+    max_upload_mb: float = Field(512.0, gt=0)
+    max_pixels: int = Field(121_000_000, gt=0)
+
+    def places(self) -> Places:
+        """Returns the folders and addresses that steps work with, all paths absolute."""
+        workspace = self.workspace.resolve()
+        return Places(
+            workspace=workspace,
+            store=(self.store or workspace / "store").resolve(),
+            remote=self.remote or str(workspace / "remote"),
+            drop=(self.drop or workspace / "drop").resolve(),
+            tracking_uri=self.tracking_uri,
+            model=self.model,
+            experiment=self.experiment.resolve(),
+            policy=self.policy.resolve(),
+        )
+
+    def as_environment(self) -> dict[str, str]:
+        """Returns the variables that give a child process these same settings."""
+        return {f"GEOML_{k.upper()}": str(v) for k, v in self.model_dump().items() if v is not None}
+
+
+def be_quiet() -> None:
+    """Switches telemetry off and thread pools down for this process; values already set stay."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
