@@ -1,0 +1,211 @@
+"""Running a graph: bytes in, checked before anything is executed, arrays out.
+
+A graph is a program. One that arrives from a registry or a disk is read as bytes only, within a size,
+from a short list of operators, with nothing nested and nothing outside the file, and with exactly the
+house's inputs and outputs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+import onnxruntime  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+from onnx import TensorProto
+
+from geoml_ops.core.errors import BadInput, Refused, TooLarge
+
+MAX_BYTES = 256 * 2**20
+MAX_PIXELS = 2**24
+_TREES = "ai.onnx.ml"
+ALLOWED: dict[str, frozenset[str]] = {
+    "": frozenset(
+        # fmt: off
+        {
+            "Abs",
+            "Add",
+            "Cast",
+            "Clip",
+            "Concat",
+            "Div",
+            "Gather",
+            "Identity",
+            "Less",
+            "LessOrEqual",
+            "Mul",
+            "Neg",
+            "ReduceMin",
+            "ReduceSum",
+            "Reshape",
+            "Shape",
+            "Sigmoid",
+            "Slice",
+            "Softmax",
+            "Split",
+            "Sqrt",
+            "Sub",
+            "Sum",
+            "Transpose",
+            "Where",
+        }
+        # fmt: on
+    ),
+    _TREES: frozenset({"TreeEnsembleClassifier", "TreeEnsembleRegressor"}),
+}
+_OUTPUTS: tuple[dict[str, int], ...] = (
+    {"probability": TensorProto.FLOAT, "valid": TensorProto.UINT8},
+    {"features": TensorProto.FLOAT, "valid": TensorProto.UINT8},
+)
+_NESTED = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a bundle says about each pixel.
+
+    Attributes:
+        probability: float32 ``[batch, class, y, x]``, 0 where there is no answer.
+        valid: bool ``[batch, 1, y, x]``, True where there is one.
+    """
+
+    probability: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+
+
+class Graph:
+    """A checked graph, ready to run; one instance may be shared by several threads.
+
+    Attributes:
+        metadata: what the graph says about itself (names, contract, classes).
+        n_bands: bands that ``dn`` must have.
+        n_out: classes of a bundle, features of a feature graph.
+        provider: where it runs, ``CPUExecutionProvider`` or ``CUDAExecutionProvider``.
+    """
+
+    def __init__(self, content: bytes, threads: int = 1, *, device: str = "cpu") -> None:
+        """Checks and loads a graph.
+
+        Args:
+            content: the bytes of the ONNX file.
+            threads: threads that one call may use.
+            device: ``cpu``, or ``auto`` to use an NVIDIA GPU where a session really gets one.
+
+        Raises:
+            Refused: the bytes are no graph of this house.
+            TooLarge: they exceed :data:`MAX_BYTES`.
+        """
+        model = _checked(content)
+        self.metadata: dict[str, str] = {entry.key: entry.value for entry in model.metadata_props}
+        self._main = "probability" if model.graph.output[0].name == "probability" else "features"
+        self.n_bands = int(model.graph.input[0].type.tensor_type.shape.dim[1].dim_value)
+        self.n_out = int(model.graph.output[0].type.tensor_type.shape.dim[1].dim_value)
+        self._session = _session(content, threads, device)
+        self.provider = str(self._session.get_providers()[0])
+
+    def run(self, dn: NDArray[np.float32]) -> Answer:
+        """Returns class probabilities of a bundle.
+
+        Args:
+            dn: float32 ``[batch, band, y, x]`` in the bundle's radiometry, NaN where not observed.
+
+        Raises:
+            BadInput: the array has another type or shape, or this is a feature graph.
+            TooLarge: more than :data:`MAX_PIXELS` pixels at once.
+        """
+        probability, valid = self._call(dn, "probability")
+        return Answer(probability, valid.astype(np.bool_))
+
+    def features(self, dn: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Returns features ``[batch, feature, y, x]``, NaN where one does not exist; raises as :meth:`run`."""
+        return self._call(dn, "features")[0]
+
+    def _call(self, dn: NDArray[np.float32], wanted: str) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        if wanted != self._main:
+            raise BadInput(f"This graph answers with {self._main}, not with {wanted}.")
+        if dn.dtype != np.float32 or dn.ndim != 4 or dn.shape[1] != self.n_bands or 0 in dn.shape:
+            raise BadInput(
+                f"The graph reads float32 [batch, {self.n_bands}, y, x], not {dn.dtype} {list(dn.shape)}.",
+                "bring the bands to the graph's order and radiometry first",
+            )
+        n_pixels = dn.size // self.n_bands
+        if n_pixels > MAX_PIXELS:
+            raise TooLarge(f"{n_pixels} pixels at once, the limit is {MAX_PIXELS}.", "cut the array into tiles")
+        main, valid = self._session.run([self._main, "valid"], {"dn": dn})
+        return main, valid
+
+
+def _session(content: bytes, threads: int, device: str) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    # Available providers name CUDA wherever the GPU wheel is installed (onnxruntime 1.31), GPU or not;
+    # only a session knows, and it falls back to the CPU in silence at this log level.
+    cuda = device == "auto" and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    providers = ["CUDAExecutionProvider"] * cuda + ["CPUExecutionProvider"]
+    return onnxruntime.InferenceSession(content, options, providers=providers)
+
+
+def _checked(content: bytes) -> onnx.ModelProto:
+    if len(content) > MAX_BYTES:
+        raise TooLarge(f"The graph has {len(content)} bytes, the limit is {MAX_BYTES}.", "use fewer or smaller trees")
+    try:
+        model = onnx.load_model_from_string(content)
+    except Exception as error:  # noqa: BLE001  protobuf's errors share no public base class
+        raise Refused(f"These {len(content)} bytes are not an ONNX graph: {str(error)[:200]}.") from None
+    _refuse_reach(model)
+    _refuse_signature(model)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise Refused(f"The graph is not valid ONNX: {str(error)[:300]}.") from None
+    return model
+
+
+def _refuse_reach(model: onnx.ModelProto) -> None:
+    if model.functions or model.training_info:
+        raise Refused("The graph carries functions or training parts, which bundles never have.")
+    if any(entry.key.startswith("ort") for entry in model.metadata_props):
+        raise Refused("The graph's metadata try to configure the runtime.")
+    tensors = list(model.graph.initializer)
+    for node in model.graph.node:
+        if node.op_type not in ALLOWED.get(node.domain, frozenset()):
+            raise Refused(f"The graph uses the operator {node.domain[:40]}:{node.op_type[:40]}, which is not allowed.")
+        for attribute in node.attribute:
+            if attribute.type in _NESTED or attribute.HasField("g") or attribute.graphs:
+                raise Refused(f"The graph nests another one in {node.op_type}.{attribute.name[:40]}.")
+            tensors += [attribute.t, *attribute.tensors]
+    if model.graph.sparse_initializer or any(t.external_data or t.data_location for t in tensors):
+        raise Refused("The graph reads numbers from outside its own bytes.")
+
+
+def _shape(value: onnx.ValueInfoProto) -> tuple[int, list[int]]:
+    kind = value.type.tensor_type
+    return int(kind.elem_type), [int(dim.dim_value) for dim in kind.shape.dim]
+
+
+def _refuse_signature(model: onnx.ModelProto) -> None:
+    inputs = {value.name: _shape(value) for value in model.graph.input}
+    outputs = {value.name: _shape(value) for value in model.graph.output}
+    main = next((name for name in ("probability", "features") if name in outputs), "")
+    kind, dims = inputs.get("dn", (0, []))
+    right = (
+        list(inputs) == ["dn"]
+        and kind == TensorProto.FLOAT
+        and _open(dims)
+        and {name: got[0] for name, got in outputs.items()} in _OUTPUTS
+        and next(iter(outputs)) == main
+        and all(_open(got[1]) for got in outputs.values())
+        and outputs["valid"][1][1] == 1
+    )
+    if not right:
+        raise Refused(
+            f"The graph's signature is not the house's: inputs {list(inputs)}, outputs {list(outputs)}.",
+            "export it with this platform: dn [batch, band, y, x] to probability and valid [batch, ·, y, x]",
+        )
+
+
+def _open(dims: list[int]) -> bool:
+    return len(dims) == 4 and dims[0] == dims[2] == dims[3] == 0 and dims[1] > 0
