@@ -295,7 +295,10 @@ class Judgement(Noun):
 
 
 class Prediction(Noun):
-    """One answered request: what came in, what answered, what went out."""
+    """One answered request: what came in, what answered, what went out.
+
+    Its id follows from what was asked, not from the answer: the map carries the id inside.
+    """
 
     kind: ClassVar[str] = "prediction"
     parent_fields: ClassVar[tuple[str, ...]] = ("bundle",)
@@ -313,6 +316,17 @@ class Prediction(Noun):
     valid_share: float = Field(ge=0, le=1)
     class_shares: dict[str, float]
     mean_confidence: float | None
+    tile_px: int = Field(128, ge=16)
+
+    @property
+    def id(self) -> str:
+        """``prediction-<16 hex digits>`` from bundle, registry number, source and tile size."""
+        return self.id_for(self.bundle, self.model, self.number, self.source.sha256, self.tile_px)
+
+    @classmethod
+    def id_for(cls, bundle: str, model: str, number: int, source_sha256: str, tile_px: int) -> str:
+        """Returns the id that a prediction will have, before it is made."""
+        return f"{cls.kind}-{digest([bundle, model, number, source_sha256, tile_px])[:16]}"
 
 
 # --- watch -----------------------------------------------------------------------------------
