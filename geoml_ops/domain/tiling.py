@@ -1,0 +1,110 @@
+"""A whole scene through a graph that is happier with small squares.
+
+Every pixel is answered exactly once, from a window that reaches ``halo_px`` beyond its tile on every
+side; beyond the edge of the scene there is nothing, so the window is filled with "not observed".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoml_ops.core.grid import Window
+
+NODATA_CLASS = 255
+
+
+class Answer(Protocol):
+    """What a graph says about a batch of tiles."""
+
+    @property
+    def probability(self) -> NDArray[np.float32]:
+        """Float32 ``[batch, class, y, x]``."""
+        ...
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """``[batch, 1, y, x]``, true where there is an answer."""
+        ...
+
+
+Run = Callable[[NDArray[np.float32]], Answer]
+
+
+def tiles(height: int, width: int, tile_px: int) -> Iterator[Window]:
+    """Yields windows that cut an array into squares, row by row, the last ones smaller.
+
+    Raises:
+        ValueError: ``tile_px`` is not positive.
+    """
+    if tile_px < 1:
+        raise ValueError(f"tiles of {tile_px} px cannot cover anything")
+    for row in range(0, height, tile_px):
+        for col in range(0, width, tile_px):
+            yield Window(col=col, row=row, width=min(tile_px, width - col), height=min(tile_px, height - row))
+
+
+def with_halo(dn: NDArray[np.float32], window: Window, halo_px: int) -> NDArray[np.float32]:
+    """Returns the pixels of a window and ``halo_px`` around them, NaN where the array ends.
+
+    Args:
+        dn: ``(band, y, x)``.
+        window: the tile.
+        halo_px: extra pixels on each of the four sides.
+
+    Returns:
+        ``(band, window.height + 2 * halo_px, window.width + 2 * halo_px)``.
+    """
+    top, left = window.row - halo_px, window.col - halo_px
+    low, right = window.row + window.height + halo_px, window.col + window.width + halo_px
+    inside = dn[:, max(top, 0) : low, max(left, 0) : right]
+    rows = (max(-top, 0), max(low - dn.shape[1], 0))
+    cols = (max(-left, 0), max(right - dn.shape[2], 0))
+    if not any((*rows, *cols)):
+        return np.ascontiguousarray(inside)
+    return np.pad(inside, ((0, 0), rows, cols), constant_values=np.float32(np.nan))
+
+
+def classify_array(
+    dn: NDArray[np.float32], run: Run, tile_px: int = 256, halo_px: int = 0, *, threads: int = 2
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Returns the class code of every pixel and how sure the model is of it.
+
+    Args:
+        dn: ``(band, y, x)`` in the model's bands and radiometry, NaN where not observed.
+        run: ``[1, band, y, x]`` to an answer of the same height and width; called from several threads.
+        tile_px: edge of a tile.
+        halo_px: what the model needs around a pixel.
+        threads: tiles in work at the same time.
+
+    Returns:
+        uint8 ``(y, x)`` codes with 255 for "no answer", and float32 ``(y, x)`` probability (0 to 1) of
+        that class, NaN where there is none.
+
+    Raises:
+        ValueError: the graph answers with another height or width than it was asked about.
+    """
+    height, width = dn.shape[1:]
+    classes = np.full((height, width), NODATA_CLASS, dtype=np.uint8)
+    confidence = np.full((height, width), np.nan, dtype=np.float32)
+
+    def one(window: Window) -> None:
+        asked = with_halo(dn, window, halo_px)
+        answer = run(asked[np.newaxis])
+        if answer.probability.shape[2:] != asked.shape[1:]:
+            raise ValueError(f"asked about {asked.shape[1:]} pixels, got {answer.probability.shape[2:]}")
+        core = slice(halo_px, halo_px + window.height), slice(halo_px, halo_px + window.width)
+        probability = answer.probability[0][:, *core]
+        known = answer.valid[0, 0][core].astype(bool)
+        here = window.slices()
+        classes[here] = np.where(known, probability.argmax(axis=0), NODATA_CLASS).astype(np.uint8)
+        confidence[here] = np.where(known, probability.max(axis=0), np.nan).astype(np.float32)
+
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        for _ in pool.map(one, tiles(height, width, tile_px)):
+            pass
+    return classes, confidence
