@@ -58,7 +58,7 @@ def start(name: str, command: Sequence[str], env: Mapping[str, str], log: Path, 
 
 
 def stop(children: Iterable[Child], grace_s: float = GRACE_S) -> list[str]:
-    """Sends each leader exactly one SIGTERM, waits, then kills what is left of its family; returns who had to be killed.
+    """Sends each leader one SIGTERM, waits, then kills what is left of its family; returns who had to be killed.
 
     One signal, to the leader only: a second one has deadlocked Airflow's components in their logger.
     """
