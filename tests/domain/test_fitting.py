@@ -1,0 +1,61 @@
+"""Answers come for the whole class list, whatever a train side holds, and the same each time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import KFold, cross_val_predict
+
+from geoml_ops.core.errors import BadInput
+from geoml_ops.domain.fitting import fit, out_of_fold, random_forest
+
+RNG = np.random.default_rng(0)
+FEATURES = RNG.normal(size=(300, 4)).astype(np.float32)
+CODES = np.digitize(FEATURES[:, 0] + 0.3 * RNG.normal(size=300), [-0.5, 0.5]).astype(np.int64)
+
+
+def forest(n_classes: int) -> object:
+    return random_forest({"n_estimators": 20, "max_depth": 6}, 3, n_classes)
+
+
+def test_out_of_fold_answers_equal_scikit_learns() -> None:
+    splits = list(KFold(5, shuffle=True, random_state=1).split(FEATURES))
+    ours = out_of_fold(FEATURES, CODES, splits, lambda k: LogisticRegression(), 3)
+    theirs = cross_val_predict(LogisticRegression(), FEATURES, CODES, cv=splits, method="predict_proba")
+    np.testing.assert_allclose(ours.probability, theirs, rtol=0, atol=1e-12)
+    for number, (train, test) in enumerate(splits):
+        assert (ours.fold[test] == number).all()
+        assert (ours.no_skill[test] == np.bincount(CODES[train]).argmax()).all()
+
+
+def test_a_class_missing_from_a_train_side_gets_probability_zero() -> None:
+    train, test = np.flatnonzero(CODES != 1), np.flatnonzero(CODES == 1)
+    answers = out_of_fold(FEATURES, CODES, [(train, test)], forest, 4)
+    assert (answers.probability[test][:, [1, 3]] == 0).all()
+    np.testing.assert_allclose(answers.probability[test].sum(axis=1), 1)
+    assert np.isnan(answers.probability[train]).all()
+    assert (answers.fold[train] == -1).all()
+
+
+def test_one_class_only_is_answered_with_certainty_and_none_is_refused() -> None:
+    only = fit(forest, FEATURES[:5], np.full(5, 2), 3)
+    assert only.probability(FEATURES[:2]).tolist() == [[0, 0, 1], [0, 0, 1]]
+    assert only.importance is None
+    with pytest.raises(BadInput, match="no samples"):
+        fit(forest, FEATURES[:0], CODES[:0], 3)
+
+
+def test_the_forest_is_the_same_each_time_and_reads_nan() -> None:
+    holes = FEATURES.copy()
+    holes[RNG.random(holes.shape) < 0.1] = np.nan
+    first, second = (fit(forest, holes, CODES, 3) for _ in range(2))
+    assert (first.probability(holes) == second.probability(holes)).all()
+    assert first.importance is not None
+    assert first.importance.argmax() == 0
+    assert first.importance.sum() == pytest.approx(1)
+
+
+def test_an_unknown_parameter_is_named() -> None:
+    with pytest.raises(BadInput, match="trees"):
+        random_forest({"trees": 3}, 0, 2)
