@@ -6,18 +6,24 @@ the same model gives the same digest on every machine.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from onnxmltools.convert.xgboost.operator_converters.XGBoost import convert_xgboost  # type: ignore[import-untyped]
+from skl2onnx import to_onnx, update_registered_converter  # type: ignore[import-untyped]
+from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes  # type: ignore[import-untyped]
 
 from geoml_ops.core.bands import Contract
+from geoml_ops.core.errors import BadInput, Refused
 from geoml_ops.domain.features import INDICES, LEAST_DENOMINATOR, Linear, bands_needed
 
 OPSET, OPSET_TREES, IR = 17, 3, 8
+TREES_PER_NODE = 20
 _PIXELS: tuple[str, str] = ("y", "x")
 
 
@@ -38,6 +44,10 @@ class _Writer:
     def number(self, value: float) -> str:
         """Returns the name of a float32 scalar."""
         return self.constant(np.asarray(value, dtype=np.float32))
+
+    def ints(self, *values: int) -> str:
+        """Returns the name of an int64 vector."""
+        return self.constant(np.asarray(values, dtype=np.int64))
 
     def op(self, kind: str, *inputs: str, out: str = "", domain: str = "", **attributes: Any) -> str:
         """Adds a node with one output and returns the output's name."""
@@ -85,11 +95,37 @@ class _Writer:
         all_finite = self.op("ReduceMin", self.op("Cast", finite, to=TensorProto.FLOAT), axes=[1], keepdims=1)
         return self.op("Cast", all_finite, out=out, to=TensorProto.UINT8)
 
+    def head(self, content: bytes, features: str) -> str:
+        """Adds a fitted head that reads ``features [batch, feature, y, x]``; returns its probability."""
+        head = onnx.load_model_from_string(content).graph
+        names = {"features": features}
+        for tensor in head.initializer:
+            names[tensor.name] = self.constant(numpy_helper.to_array(tensor))
+        for node in head.node:
+            copy = onnx.NodeProto()
+            copy.CopyFrom(node)
+            names.update({name: f"head_{name}" for name in node.output})
+            copy.input[:] = [names[name] for name in node.input]
+            copy.output[:] = [names[name] for name in node.output]
+            self.nodes.append(copy)
+        return names["probability"]
+
     def model(
-        self, name: str, n_bands: int, outputs: Mapping[str, tuple[int, int]], metadata: Mapping[str, str]
+        self,
+        name: str,
+        source: tuple[str, int],
+        outputs: Mapping[str, tuple[int, int]],
+        metadata: Mapping[str, str],
     ) -> bytes:
-        """Returns the bytes of the checked model; ``outputs`` maps a name to (element type, channels)."""
-        dn = helper.make_tensor_value_info("dn", TensorProto.FLOAT, ["batch", n_bands, *_PIXELS])
+        """Returns the bytes of the checked model.
+
+        Args:
+            name: the graph's own name.
+            source: name and channels of the float32 input.
+            outputs: name to (element type, channels), in order.
+            metadata: written in sorted order.
+        """
+        dn = helper.make_tensor_value_info(source[0], TensorProto.FLOAT, ["batch", source[1], *_PIXELS])
         out = [helper.make_tensor_value_info(n, t, ["batch", c, *_PIXELS]) for n, (t, c) in outputs.items()]
         graph = helper.make_graph(self.nodes, name, [dn], out, initializer=list(self.constants.values()))
         used = {node.domain for node in self.nodes}
@@ -121,4 +157,210 @@ def feature_graph(features: Sequence[str], contract: Contract) -> bytes:
     bands = bands_needed(features, contract)
     outputs = {"features": (TensorProto.FLOAT, len(features)), "valid": (TensorProto.UINT8, 1)}
     metadata = {"bands": ",".join(bands), "features": ",".join(features), "sensor": contract.sensor}
-    return writer.model("features", len(bands), outputs, metadata)
+    return writer.model("features", ("dn", len(bands)), outputs, metadata)
+
+
+def head_graph(fitted: Any, family: str, n_features: int) -> bytes:
+    """Returns a fitted model as a graph: ``features [batch, feature, y, x]`` to ``probability [batch, class, y, x]``.
+
+    Args:
+        fitted: a fitted ``RandomForestClassifier`` or ``XGBClassifier`` whose classes are 0, 1, 2 …
+        family: ``random_forest`` or ``xgboost``.
+        n_features: number of features it was fitted on.
+
+    Raises:
+        Refused: the model is of a kind whose conversion is known to be wrong.
+        BadInput: the family is unknown.
+    """
+    if family not in _FAMILIES:
+        raise BadInput(f"There is no export for the family {family[:60]!r}.", f"use one of {', '.join(_FAMILIES)}")
+    n_classes = len(fitted.classes_)
+    if list(fitted.classes_) != list(range(n_classes)):
+        raise Refused(
+            f"The model's classes are {list(fitted.classes_)[:20]}, a bundle's are 0 to n - 1.",
+            "fit on samples of every class of the experiment",
+        )
+    refuse, layout = _FAMILIES[family]
+    refuse(fitted)
+    writer = _Writer()
+    rows = writer.op("Transpose", "features", perm=[0, 2, 3, 1])
+    shape = writer.op("Slice", writer.op("Shape", rows), writer.ints(0), writer.ints(3))
+    flat = writer.op("Reshape", rows, writer.ints(-1, n_features))
+    probability = layout(writer, flat, _trees(fitted, n_features), n_classes)
+    square = writer.op("Reshape", probability, writer.op("Concat", shape, writer.ints(n_classes), axis=0))
+    writer.op("Transpose", square, out="probability", perm=[0, 3, 1, 2])
+    outputs = {"probability": (TensorProto.FLOAT, n_classes)}
+    return writer.model("head", ("features", n_features), outputs, {"family": family})
+
+
+def bundle_graph(
+    features: Sequence[str], contract: Contract, head: bytes, classes: Sequence[str], metadata: Mapping[str, str]
+) -> bytes:
+    """Returns the whole graph: DN in, class probabilities and their validity out.
+
+    Input ``dn`` as in :func:`feature_graph`; outputs ``probability`` float32 ``[batch, class, y, x]``,
+    0 where ``valid`` uint8 ``[batch, 1, y, x]`` is 0. A pixel is valid where every feature exists.
+
+    Args:
+        features: names, in the order the head was fitted on.
+        contract: bands and radiometry of the sensor.
+        head: what :func:`head_graph` returned.
+        classes: names in code order.
+        metadata: what else the graph should say about itself; the names, the radiometry and the halo
+            are added here.
+
+    Raises:
+        BadInput: a feature is unknown, or the names do not fit the head.
+    """
+    outer = onnx.load_model_from_string(head).graph
+    found = tuple(v.type.tensor_type.shape.dim[1].dim_value for v in (outer.input[0], outer.output[0]))
+    if found != (len(features), len(classes)):
+        raise BadInput(
+            f"The head reads {found[0]} features and knows {found[1]} classes; "
+            f"{len(features)} and {len(classes)} were named."
+        )
+    writer = _Writer()
+    columns = writer.features("dn", features, contract)
+    valid = writer.valid(columns, out="valid")
+    probability = writer.head(head, columns)
+    answered = writer.op("Cast", valid, to=TensorProto.BOOL)
+    writer.op("Where", answered, probability, writer.number(0.0), out="probability")
+    bands = bands_needed(features, contract)
+    outputs = {"probability": (TensorProto.FLOAT, len(classes)), "valid": (TensorProto.UINT8, 1)}
+    own = {
+        "sensor": contract.sensor,
+        "bands": json.dumps(bands),
+        "features": json.dumps(list(features)),
+        "classes": json.dumps(list(classes)),
+        "radiometry": contract.radiometry.model_dump_json(),
+        "pixel_m": json.dumps(contract.pixel_m),
+        "halo_px": "0",
+    }
+    return writer.model("bundle", ("dn", len(bands)), outputs, {**metadata, **own})
+
+
+def _trees(fitted: Any, n_features: int) -> dict[str, Any]:
+    """Returns the attributes of the converter's one tree node, lists as numpy arrays."""
+    if "XGB" in type(fitted).__name__:
+        update_registered_converter(
+            type(fitted),
+            "XgboostXGBClassifier",
+            calculate_linear_classifier_output_shapes,
+            convert_xgboost,
+            options={"nocl": [True, False], "zipmap": [True, False, "columns"]},
+            overwrite=True,
+        )
+    model = to_onnx(
+        fitted,
+        np.zeros((1, n_features), dtype=np.float32),
+        options={id(fitted): {"zipmap": False}},
+        target_opset={"": OPSET, "ai.onnx.ml": OPSET_TREES},
+    )
+    nodes = [node for node in model.graph.node if node.op_type == "TreeEnsembleClassifier"]
+    if len(nodes) != 1:
+        raise Refused(f"The converter made {len(nodes)} tree nodes of one model.")
+    found = {a.name: helper.get_attribute_value(a) for a in nodes[0].attribute}
+    return {name: np.asarray(value) if isinstance(value, list) else value for name, value in found.items()}
+
+
+def _regressor(
+    writer: _Writer,
+    rows: str,
+    trees: dict[str, Any],
+    chosen: NDArray[np.int64],
+    targets: NDArray[np.int64],
+    base: float = 0.0,
+) -> str:
+    """Adds the chosen trees as one node that sums their leaves; returns ``[row, target]``.
+
+    Both selections are sorted; ``targets`` are the classes that become columns 0, 1, …
+    """
+    of_node = np.isin(trees["nodes_treeids"], chosen)
+    of_leaf = np.isin(trees["class_treeids"], chosen) & np.isin(trees["class_ids"], targets)
+    if len(targets) > 1:
+        of_leaf &= trees["class_weights"] != 0
+    parts: dict[str, Any] = {}
+    for name, values in trees.items():
+        if name.startswith("nodes_") and len(values):
+            parts[name] = values[of_node]
+    for name in ("treeids", "nodeids", "ids", "weights"):
+        parts[f"target_{name}"] = trees[f"class_{name}"][of_leaf]
+    for name in ("nodes_treeids", "target_treeids"):
+        parts[name] = np.searchsorted(chosen, parts[name])
+    parts["target_ids"] = np.searchsorted(targets, parts["target_ids"])
+    attributes = {name: values.tolist() for name, values in parts.items()}
+    if base:
+        attributes["base_values"] = [base] * len(targets)
+    return writer.op(
+        "TreeEnsembleRegressor",
+        rows,
+        domain="ai.onnx.ml",
+        n_targets=len(targets),
+        aggregate_function="SUM",
+        post_transform="NONE",
+        **attributes,
+    )
+
+
+def _forest(writer: _Writer, rows: str, trees: dict[str, Any], n_classes: int) -> str:
+    """Adds a forest as groups of trees: one large node of onnxruntime 1.31 takes 2 to 4 times as long."""
+    ids, targets = np.unique(trees["nodes_treeids"]), np.arange(n_classes)
+    groups = [ids[first : first + TREES_PER_NODE] for first in range(0, len(ids), TREES_PER_NODE)]
+    sums = [_regressor(writer, rows, trees, group, targets) for group in groups]
+    return writer.op("Sum", *sums)
+
+
+def _boosting(writer: _Writer, rows: str, trees: dict[str, Any], n_classes: int) -> str:
+    """Adds boosted trees as one node per class, then softmax; for two classes one node, then the logistic curve."""
+    base = np.asarray(trees.get("base_values", np.zeros(0)), dtype=np.float64)
+    margins = []
+    for code in np.unique(trees["class_ids"]):
+        of_class = np.unique(trees["class_treeids"][trees["class_ids"] == code])
+        start = float(base[code if len(base) > 1 else 0]) if len(base) else 0.0
+        margins.append(_regressor(writer, rows, trees, of_class, np.array([code]), start))
+    if n_classes == 2:
+        second = writer.op("Sigmoid", margins[0])
+        return writer.op("Concat", writer.op("Sub", writer.number(1.0), second), second, axis=1)
+    return writer.op("Softmax", writer.op("Concat", *margins, axis=1), axis=1)
+
+
+def _refuse_forest(fitted: Any) -> None:
+    """Raises where a forest saw NaN while it was fitted: its routes for NaN are lost in the graph.
+
+    scikit-learn 1.9 sends NaN to the larger child at every split that saw none while fitting, so any
+    other route was learned from NaN.
+    """
+    learned = 0
+    for tree in (estimator.tree_ for estimator in fitted.estimators_):
+        split = tree.children_left >= 0
+        size = tree.n_node_samples
+        larger = size[tree.children_left[split]] > size[tree.children_right[split]]
+        learned += int((tree.missing_go_to_left[split].astype(bool) != larger).sum())
+    if learned:
+        raise Refused(
+            f"The forest saw missing values while fitting ({learned} splits route them), which its graph cannot keep.",
+            "leave out samples with missing features, or use xgboost",
+        )
+
+
+def _refuse_boosting(fitted: Any) -> None:
+    learner = json.loads(fitted.get_booster().save_config())["learner"]
+    booster, objective = learner["gradient_booster"], learner["objective"]["name"]
+    parallel = booster.get("gbtree_model_param", {}).get("num_parallel_tree", "1")
+    strategy = learner.get("learner_train_param", {}).get("multi_strategy", "one_output_per_tree")
+    reasons = [f"booster {booster['name']}"] * (booster["name"] != "gbtree")
+    reasons += [f"num_parallel_tree {parallel}"] * (parallel != "1")
+    reasons += [f"objective {objective}"] * (objective not in ("multi:softprob", "binary:logistic"))
+    reasons += [f"multi_strategy {strategy}"] * (strategy != "one_output_per_tree")
+    if reasons:
+        raise Refused(
+            f"The boosted model cannot become a graph that agrees with it: {', '.join(reasons)}.",
+            "use booster gbtree, num_parallel_tree 1 and objective multi:softprob",
+        )
+
+
+_Layout = Callable[["_Writer", str, dict[str, Any], int], str]
+_FAMILIES: dict[str, tuple[Callable[[Any], None], _Layout]] = {
+    "random_forest": (_refuse_forest, _forest),
+    "xgboost": (_refuse_boosting, _boosting),
+}

@@ -8,6 +8,7 @@ house's inputs and outputs.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -22,7 +23,6 @@ MAX_PIXELS = 2**24
 _TREES = "ai.onnx.ml"
 ALLOWED: dict[str, frozenset[str]] = {
     "": frozenset(
-        # fmt: off
         {
             "Abs",
             "Add",
@@ -50,13 +50,13 @@ ALLOWED: dict[str, frozenset[str]] = {
             "Transpose",
             "Where",
         }
-        # fmt: on
     ),
     _TREES: frozenset({"TreeEnsembleClassifier", "TreeEnsembleRegressor"}),
 }
-_OUTPUTS: tuple[dict[str, int], ...] = (
-    {"probability": TensorProto.FLOAT, "valid": TensorProto.UINT8},
-    {"features": TensorProto.FLOAT, "valid": TensorProto.UINT8},
+_SIGNATURES: tuple[tuple[str, dict[str, int]], ...] = (
+    ("dn", {"probability": TensorProto.FLOAT, "valid": TensorProto.UINT8}),
+    ("dn", {"features": TensorProto.FLOAT, "valid": TensorProto.UINT8}),
+    ("features", {"probability": TensorProto.FLOAT}),
 )
 _NESTED = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
 
@@ -79,7 +79,7 @@ class Graph:
 
     Attributes:
         metadata: what the graph says about itself (names, contract, classes).
-        n_bands: bands that ``dn`` must have.
+        n_bands: channels of the input: bands of ``dn``, or features of a head.
         n_out: classes of a bundle, features of a feature graph.
         provider: where it runs, ``CPUExecutionProvider`` or ``CUDAExecutionProvider``.
     """
@@ -98,7 +98,8 @@ class Graph:
         """
         model = _checked(content)
         self.metadata: dict[str, str] = {entry.key: entry.value for entry in model.metadata_props}
-        self._main = "probability" if model.graph.output[0].name == "probability" else "features"
+        self._source = str(model.graph.input[0].name)
+        self._main = str(model.graph.output[0].name)
         self.n_bands = int(model.graph.input[0].type.tensor_type.shape.dim[1].dim_value)
         self.n_out = int(model.graph.output[0].type.tensor_type.shape.dim[1].dim_value)
         self._session = _session(content, threads, device)
@@ -114,26 +115,29 @@ class Graph:
             BadInput: the array has another type or shape, or this is a feature graph.
             TooLarge: more than :data:`MAX_PIXELS` pixels at once.
         """
-        probability, valid = self._call(dn, "probability")
+        probability, valid = self._call("dn", dn, ["probability", "valid"])
         return Answer(probability, valid.astype(np.bool_))
 
     def features(self, dn: NDArray[np.float32]) -> NDArray[np.float32]:
         """Returns features ``[batch, feature, y, x]``, NaN where one does not exist; raises as :meth:`run`."""
-        return self._call(dn, "features")[0]
+        return self._call("dn", dn, ["features"])[0]
 
-    def _call(self, dn: NDArray[np.float32], wanted: str) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        if wanted != self._main:
-            raise BadInput(f"This graph answers with {self._main}, not with {wanted}.")
-        if dn.dtype != np.float32 or dn.ndim != 4 or dn.shape[1] != self.n_bands or 0 in dn.shape:
+    def head(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Returns probabilities ``[batch, class, y, x]`` of a fitted head alone; raises as :meth:`run`."""
+        return self._call("features", features, ["probability"])[0]
+
+    def _call(self, source: str, array: NDArray[np.float32], wanted: list[str]) -> list[NDArray[Any]]:
+        if (source, wanted[0]) != (self._source, self._main):
+            raise BadInput(f"This graph makes {self._main} of {self._source}, not {wanted[0]} of {source}.")
+        if array.dtype != np.float32 or array.ndim != 4 or array.shape[1] != self.n_bands or 0 in array.shape:
             raise BadInput(
-                f"The graph reads float32 [batch, {self.n_bands}, y, x], not {dn.dtype} {list(dn.shape)}.",
+                f"The graph reads float32 [batch, {self.n_bands}, y, x], not {array.dtype} {list(array.shape)}.",
                 "bring the bands to the graph's order and radiometry first",
             )
-        n_pixels = dn.size // self.n_bands
+        n_pixels = array.size // self.n_bands
         if n_pixels > MAX_PIXELS:
             raise TooLarge(f"{n_pixels} pixels at once, the limit is {MAX_PIXELS}.", "cut the array into tiles")
-        main, valid = self._session.run([self._main, "valid"], {"dn": dn})
-        return main, valid
+        return list(self._session.run(wanted, {source: array}))
 
 
 def _session(content: bytes, threads: int, device: str) -> onnxruntime.InferenceSession:
@@ -189,16 +193,14 @@ def _shape(value: onnx.ValueInfoProto) -> tuple[int, list[int]]:
 def _refuse_signature(model: onnx.ModelProto) -> None:
     inputs = {value.name: _shape(value) for value in model.graph.input}
     outputs = {value.name: _shape(value) for value in model.graph.output}
-    main = next((name for name in ("probability", "features") if name in outputs), "")
-    kind, dims = inputs.get("dn", (0, []))
+    source, main = next(iter(inputs), ""), next(iter(outputs), "")
     right = (
-        list(inputs) == ["dn"]
-        and kind == TensorProto.FLOAT
-        and _open(dims)
-        and {name: got[0] for name, got in outputs.items()} in _OUTPUTS
-        and next(iter(outputs)) == main
-        and all(_open(got[1]) for got in outputs.values())
-        and outputs["valid"][1][1] == 1
+        len(inputs) == 1
+        and (source, {name: kind for name, (kind, _) in outputs.items()}) in _SIGNATURES
+        and inputs[source][0] == TensorProto.FLOAT
+        and all(_open(dims) for _, dims in (*inputs.values(), *outputs.values()))
+        and main != "valid"
+        and outputs.get("valid", (0, [0, 1]))[1][1] == 1
     )
     if not right:
         raise Refused(
