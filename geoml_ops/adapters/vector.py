@@ -1,0 +1,151 @@
+"""Polygons on disk: GeoPackage through pyogrio, GeoJSON through the standard library.
+
+A GeoPackage is recognised by its own first bytes before GDAL sees it; GeoJSON never reaches GDAL.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyogrio
+import shapely
+from numpy.typing import NDArray
+from pyogrio import raw
+
+from geoml_ops.core.errors import BadInput, GeomlError, TooLarge
+from geoml_ops.platform.files import whole_file
+
+MOST_BYTES = 256 << 20
+MOST_POLYGONS = 200_000
+MOST_VERTICES = 1_000_000
+_SQLITE, _APPLICATION_IDS = b"SQLite format 3\0", (b"GPKG", b"GP10", b"GP11")
+
+
+@dataclass(frozen=True)
+class Polygons:
+    """Labelled polygons.
+
+    Attributes:
+        crs: ``EPSG:<code>``.
+        geometries: shapely geometries; None where a row has none.
+        labels: class name of each, in the same order; None where a row has none.
+    """
+
+    crs: str
+    geometries: NDArray[np.object_]
+    labels: list[str | None]
+
+
+def read_polygons(path: Path, field: str) -> Polygons:
+    """Returns the geometries of a file and the class name of each.
+
+    Args:
+        path: a GeoPackage with one layer, or a GeoJSON FeatureCollection.
+        field: the text attribute that holds the class name.
+
+    Raises:
+        BadInput: another format, several layers, no such field, no EPSG code, or not readable.
+        TooLarge: beyond the stated limits.
+    """
+    head = _head(path)
+    try:
+        if head.startswith(_SQLITE) and head[68:72] in _APPLICATION_IDS:
+            crs, geometries, values = _read_geopackage(path, field)
+        elif head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+            crs, geometries, values = _read_geojson(path, field)
+        else:
+            raise BadInput(f"{path.name} is neither GeoPackage nor GeoJSON.", "deliver one of the two")
+        n_vertices = int(shapely.get_num_coordinates(geometries).sum())
+    except (GeomlError, MemoryError):
+        raise
+    except Exception as error:
+        raise BadInput(
+            f"{path.name} cannot be read: {type(error).__name__}: {str(error)[:200]}.",
+            "check that the transfer was complete and deliver the file again",
+        ) from error
+    if n_vertices > MOST_VERTICES:
+        raise TooLarge(f"{path.name} has {n_vertices} vertices; the limit is {MOST_VERTICES}.", "simplify the polygons")
+    if not re.fullmatch(r"EPSG:\d{4,6}", crs or ""):
+        raise BadInput(f"The CRS of {path.name} has no EPSG code.", "name a CRS that EPSG lists")
+    return Polygons(crs=crs, geometries=geometries, labels=[None if v is None else str(v) for v in values])
+
+
+def write_polygons(
+    path: Path, geometries: Sequence[Any] | NDArray[np.object_], labels: Sequence[str], field: str, crs: str
+) -> None:
+    """Writes a GeoPackage of one layer, whole or absent; the same polygons give the same bytes."""
+    whole = np.asarray([shapely.multipolygons([g]) if g.geom_type == "Polygon" else g for g in geometries])
+    # GeoPackages carry the time of their last change.
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2000-01-01T00:00:00.000Z"})
+    try:
+        with whole_file(path) as part:
+            raw.write(
+                part,
+                geometry=shapely.to_wkb(whole),
+                field_data=[np.asarray(labels, dtype=object)],
+                fields=np.asarray([field], dtype=object),
+                geometry_type="MultiPolygon",
+                crs=crs,
+                driver="GPKG",
+                layer="labels",
+            )
+    finally:
+        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
+
+
+def _head(path: Path) -> bytes:
+    try:
+        status = path.stat(follow_symlinks=False)
+    except OSError:
+        raise BadInput(f"There is no readable file {path.name}.") from None
+    if not stat.S_ISREG(status.st_mode):
+        raise BadInput(f"{path.name} is not a regular file.", "deliver files, not links or devices")
+    if status.st_size > MOST_BYTES:
+        raise TooLarge(f"{path.name} has {status.st_size} bytes; the limit is {MOST_BYTES}.", "deliver it in parts")
+    with path.open("rb") as stream:
+        return stream.read(100)
+
+
+def _read_geopackage(path: Path, field: str) -> tuple[str, NDArray[np.object_], list[Any]]:
+    with warnings.catch_warnings():
+        # Cached files carry no suffix; GDAL warns about that.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        layers = pyogrio.list_layers(path)
+        if len(layers) != 1:
+            raise BadInput(f"{path.name} holds {len(layers)} layers.", "deliver one layer")
+        facts = pyogrio.read_info(path, IMMUTABLE="YES")
+        if facts["driver"] != "GPKG":
+            raise BadInput(f"{path.name} opens as {facts['driver']}, not as GeoPackage.")
+        if facts["features"] > MOST_POLYGONS:
+            raise TooLarge(f"{path.name} has {facts['features']} features; the limit is {MOST_POLYGONS}.")
+        if field not in facts["fields"]:
+            raise BadInput(
+                f"{path.name} has no field {field!r}; it has {', '.join(facts['fields'])}.", "name the field of classes"
+            )
+        meta, _, geometry, columns = raw.read(path, columns=[field], IMMUTABLE="YES")
+    return meta["crs"] or "", shapely.from_wkb(geometry), list(columns[0])
+
+
+def _read_geojson(path: Path, field: str) -> tuple[str, NDArray[np.object_], list[Any]]:
+    content = json.loads(path.read_text(encoding="utf-8-sig"))
+    features = content.get("features")
+    if content.get("type") != "FeatureCollection" or not isinstance(features, list):
+        raise BadInput(f"{path.name} is not a GeoJSON FeatureCollection.")
+    if len(features) > MOST_POLYGONS:
+        raise TooLarge(f"{path.name} has {len(features)} features; the limit is {MOST_POLYGONS}.")
+    values = [(feature.get("properties") or {}).get(field) for feature in features]
+    if features and all(value is None for value in values):
+        raise BadInput(f"{path.name} has no field {field!r}.", "name the field of classes")
+    named = str(((content.get("crs") or {}).get("properties") or {}).get("name", "EPSG:4326"))
+    code = re.fullmatch(r"(?:urn:ogc:def:crs:)?EPSG:[\d.]*:?(\d{4,6})", named)
+    texts = [json.dumps(feature.get("geometry")) for feature in features]
+    geometries = shapely.from_geojson(np.asarray(texts, dtype=object)) if texts else np.empty(0, dtype=object)
+    return f"EPSG:{code[1]}" if code else ("EPSG:4326" if "CRS84" in named else ""), geometries, values
