@@ -1,0 +1,205 @@
+"""The model registry over HTTP: which model is champion, and its files, each checked by digest.
+
+Only MLflow's REST interface is used, so that a service needs no training tool. A registered version
+holds three files (:data:`FILES`) and two tags: ``geoml.id``, the bundle, and ``geoml.graph_sha256``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from pydantic import ValidationError
+
+from geoml_ops.core.errors import NotFound, Refused, TooLarge, Unavailable
+from geoml_ops.core.flow import Bundle
+from geoml_ops.platform.files import whole_file, whole_folder
+
+GRAPH, NOUN, REFERENCE = "model.onnx", "bundle.json", "reference.json"
+FILES = (GRAPH, REFERENCE, NOUN)
+MAX_BYTES = 256 * 2**20
+_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+
+
+@dataclass(frozen=True)
+class Release:
+    """One number of a registered model, as the registry names it.
+
+    Attributes:
+        model: name of the registered model.
+        number: its version number there.
+        bundle: id of the bundle it holds.
+        graph_sha256: digest of its graph.
+    """
+
+    model: str
+    number: int
+    bundle: str
+    graph_sha256: str
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A bundle whose files are what their digests say.
+
+    Attributes:
+        bundle: the noun.
+        graph: bytes of the ONNX file.
+        folder: where the files are.
+    """
+
+    bundle: Bundle
+    graph: bytes
+    folder: Path
+
+
+class Registry:
+    """A client of one tracking server; use it as a context, or call :meth:`close`."""
+
+    def __init__(self, tracking_uri: str, *, timeout_s: float = 10.0) -> None:
+        # trust_env: a proxy variable must not send a loopback address away from this machine.
+        self._http = httpx.Client(base_url=tracking_uri, timeout=timeout_s, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._http.close()
+
+    def release(self, model: str, alias: str) -> Release:
+        """Returns the release that an alias points at.
+
+        Raises:
+            NotFound: there is no such model or alias.
+            Unavailable: the registry does not answer.
+            Refused: the version was not registered by this platform.
+        """
+        answer = self._get("/api/2.0/mlflow/registered-models/alias", {"name": model, "alias": alias})
+        content = _json(answer)
+        if answer.status_code in (400, 404) and content.get("error_code") in _ABSENT:
+            raise NotFound(f"The registry has no {alias} of {model!r}.", "train and publish a model")
+        if answer.status_code != 200:
+            raise Unavailable(f"The registry answered {answer.status_code} when asked for the {alias} of {model!r}.")
+        version = content.get("model_version", {})
+        tags = {tag["key"]: tag["value"] for tag in version.get("tags", [])}
+        try:
+            return Release(model, int(version["version"]), tags["geoml.id"], tags["geoml.graph_sha256"])
+        except KeyError as error:
+            raise Refused(
+                f"Version {version.get('version')} of {model!r} lacks {error}: it was not published by this platform.",
+                "publish the model with `geoml publish`",
+            ) from None
+
+    def fetch(self, release: Release, bundles: Path) -> Opened:
+        """Returns a release's bundle from ``bundles``, fetched first where it is not there whole.
+
+        Raises:
+            Refused: a file is not what its digest says; nothing of it is kept.
+            Unavailable: the registry does not answer.
+        """
+        try:
+            return open_bundle(bundles, release.graph_sha256, release.bundle)
+        except (NotFound, Refused):
+            pass
+        files = {name: self._file(release, name) for name in FILES}
+        _checked(files, release.graph_sha256, release.bundle)
+        folder = bundles / release.graph_sha256
+        with whole_folder(folder) as part:
+            for name, content in files.items():
+                (part / name).write_bytes(content)
+        for name, content in files.items():
+            if not (folder / name).exists() or (folder / name).read_bytes() != content:
+                with whole_file(folder / name) as repaired:
+                    repaired.write_bytes(content)
+        return open_bundle(bundles, release.graph_sha256, release.bundle)
+
+    def _file(self, release: Release, name: str) -> bytes:
+        question = {"name": release.model, "version": str(release.number), "path": name}
+        content = bytearray()
+        try:
+            with self._http.stream("GET", "/model-versions/get-artifact", params=question) as answer:
+                if answer.status_code != 200:
+                    raise Unavailable(
+                        f"The registry answered {answer.status_code} for {name} of {release.model} {release.number}.",
+                        "look at the registry's log; the artifact may have been deleted",
+                    )
+                for chunk in answer.iter_bytes():
+                    content += chunk
+                    if len(content) > MAX_BYTES:
+                        raise TooLarge(f"{name} of {release.model} {release.number} exceeds {MAX_BYTES} bytes.")
+        except httpx.HTTPError as error:
+            raise _silent(error) from None
+        return bytes(content)
+
+    def _get(self, path: str, question: Mapping[str, str]) -> httpx.Response:
+        try:
+            return self._http.get(path, params=question)
+        except httpx.HTTPError as error:
+            raise _silent(error) from None
+
+
+def open_bundle(bundles: Path, graph_sha256: str, bundle: str) -> Opened:
+    """Returns a bundle from the local folder of bundles, every file checked by its digest.
+
+    Raises:
+        NotFound: it is not there whole.
+        Refused: a file was altered.
+    """
+    folder = bundles / graph_sha256
+    try:
+        files = {name: (folder / name).read_bytes() for name in FILES}
+    except OSError:
+        raise NotFound(
+            f"The bundle {bundle} is not kept on this machine.", "let the service reach the registry"
+        ) from None
+    return Opened(_checked(files, graph_sha256, bundle), files[GRAPH], folder)
+
+
+def _checked(files: Mapping[str, bytes], graph_sha256: str, bundle: str) -> Bundle:
+    try:
+        noun = Bundle.from_json(json.loads(files[NOUN]))
+    except (ValueError, ValidationError):
+        raise Refused(f"{NOUN} of {bundle} is not a bundle this platform wrote.", "publish the model again") from None
+    found = {GRAPH: _sha256(files[GRAPH]), REFERENCE: _sha256(files[REFERENCE])}
+    for what, is_so, should in (
+        (NOUN, noun.id, bundle),
+        (f"the digest of {GRAPH}", found[GRAPH], graph_sha256),
+        (f"the digest of {GRAPH} in {NOUN}", noun.file.sha256, graph_sha256),
+        (f"the digest of {REFERENCE}", found[REFERENCE], noun.reference.sha256),
+    ):
+        if is_so != should:
+            raise Refused(
+                f"A file of {bundle} was altered: {what} is {is_so[:23]}, it should be {should[:23]}.",
+                "publish the model again",
+            )
+    return noun
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _silent(error: httpx.HTTPError) -> Unavailable:
+    return Unavailable(
+        f"The registry does not answer ({type(error).__name__}).", "start it, or wait; it is asked again"
+    )
+
+
+def _json(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        content = answer.json()
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}

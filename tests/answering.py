@@ -1,0 +1,129 @@
+"""Small bundles and rasters whose right answer is known: class 1 where B08 exceeds B04, else class 0."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from geoml_ops.adapters.raster import write_scene
+from geoml_ops.core.bands import SENTINEL_2_L1C, Radiometry
+from geoml_ops.core.flow import Bundle, FileRef, Parity
+from geoml_ops.core.grid import Grid
+from geoml_ops.platform.files import sha256_of
+
+CLASSES, COLOURS, BANDS = ("bare", "green"), ("#a0522d", "#228b22"), ("B02", "B03", "B04", "B08")
+DECLARED = Radiometry(scale=1e-4, offset_dn=0.0, nodata=0.0)
+WEST, TOP = 389940.0, 5830040.0
+
+
+def graph(steepness: float = 0.01) -> bytes:
+    """A bundle graph of the house's signature: green = sigmoid(steepness * (B08 - B04)), NaN is no answer."""
+    pixels = ["batch", None, "y", "x"]
+    numbers = {
+        "weights": np.array([0, 0, -steepness, steepness], np.float32).reshape(1, 4, 1, 1),
+        "one": np.array(1, np.float32),
+        "zero": np.array(0, np.float32),
+        "axis": np.array([1], np.int64),
+    }
+    nodes = [
+        helper.make_node("ReduceSum", ["dn", "axis"], ["all"], keepdims=1),
+        helper.make_node("Sub", ["all", "all"], ["nought"]),
+        helper.make_node("Abs", ["nought"], ["size"]),
+        helper.make_node("Less", ["size", "one"], ["seen"]),
+        helper.make_node("Cast", ["seen"], ["valid"], to=TensorProto.UINT8),
+        helper.make_node("Mul", ["dn", "weights"], ["parts"]),
+        helper.make_node("ReduceSum", ["parts", "axis"], ["score"], keepdims=1),
+        helper.make_node("Sigmoid", ["score"], ["green"]),
+        helper.make_node("Sub", ["one", "green"], ["bare"]),
+        helper.make_node("Concat", ["bare", "green"], ["both"], axis=1),
+        helper.make_node("Where", ["seen", "both", "zero"], ["probability"]),
+    ]
+    shape = lambda n: [n if s is None else s for s in pixels]  # noqa: E731
+    body = helper.make_graph(
+        nodes,
+        "small",
+        [helper.make_tensor_value_info("dn", TensorProto.FLOAT, shape(4))],
+        [
+            helper.make_tensor_value_info("probability", TensorProto.FLOAT, shape(2)),
+            helper.make_tensor_value_info("valid", TensorProto.UINT8, shape(1)),
+        ],
+        [numpy_helper.from_array(value, name) for name, value in numbers.items()],
+    )
+    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def write_bundle(folder: Path, steepness: float = 0.01, evaluation: str = "evaluation-00000000000000aa") -> Bundle:
+    """Writes the three files of a registered bundle into ``folder`` and returns its noun."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.onnx").write_bytes(graph(steepness))
+    (folder / "reference.json").write_text(json.dumps({"B04:mean": [1000.0, 1100.0], "n_px": [16384.0, 16384.0]}))
+    bundle = Bundle(
+        evaluation=evaluation,
+        version="version-00000000000000aa",
+        sensor="sentinel-2-l1c",
+        bands=BANDS,
+        radiometry=DECLARED,
+        pixel_m=10.0,
+        features=BANDS,
+        classes=CLASSES,
+        colours=COLOURS,
+        halo_px=0,
+        parity=Parity(rows={"clean": 1}, worst={"clean": 0.0}, n_label_mismatches=0, tolerance=1e-5, passed=True),
+        file=_ref(folder / "model.onnx"),
+        reference=_ref(folder / "reference.json"),
+    )
+    (folder / "bundle.json").write_text(json.dumps(bundle.as_json()))
+    return bundle
+
+
+def publish(tracking_uri: str, model: str, folder: Path, bundle: Bundle, *, alias: str | None = "champion") -> int:
+    """Registers the files of ``folder`` as MLflow itself would, and returns the version number."""
+    import mlflow  # noqa: PLC0415
+    from mlflow import MlflowClient  # noqa: PLC0415
+
+    mlflow.set_tracking_uri(tracking_uri)
+    client = MlflowClient(tracking_uri)
+    if not client.search_registered_models(f"name = '{model}'"):
+        client.create_registered_model(model)
+    experiment = client.get_experiment_by_name("serving") or client.get_experiment(client.create_experiment("serving"))
+    run = client.create_run(experiment.experiment_id)
+    client.log_artifacts(run.info.run_id, str(folder), "bundle")
+    client.set_terminated(run.info.run_id)
+    tags = {"geoml.id": bundle.id, "geoml.graph_sha256": bundle.file.sha256}
+    source = f"{run.info.artifact_uri}/bundle"
+    version = client.create_model_version(model, source, run_id=run.info.run_id, tags=tags)
+    if alias:
+        client.set_registered_model_alias(model, alias, version.version)
+    return int(version.version)
+
+
+def world(height: int = 300, width: int = 400, seed: int = 0) -> tuple[NDArray[np.uint16], NDArray[np.uint8], Grid]:
+    """Returns 13 bands of DN, the true classes (255 where not observed) and the grid."""
+    rng = np.random.default_rng(seed)
+    blobs = rng.integers(0, 2, (height // 25 + 1, width // 25 + 1)).repeat(25, 0).repeat(25, 1)[:height, :width]
+    dn = rng.integers(600, 900, (13, height, width)).astype(np.uint16)
+    names = SENTINEL_2_L1C.names
+    dn[names.index("B08")] += (blobs * 2000).astype(np.uint16)
+    dn[names.index("B04")] += ((1 - blobs) * 1500).astype(np.uint16)
+    truth = blobs.astype(np.uint8)
+    dn[:, :20, :30] = 0
+    truth[:20, :30] = 255
+    return dn, truth, Grid(crs="EPSG:32633", left=WEST, top=TOP, pixel_m=10.0, width=width, height=height)
+
+
+def write_raster(path: Path, seed: int = 0, **tags: str) -> NDArray[np.uint8]:
+    """Writes the world as a scene file and returns the true classes."""
+    dn, truth, grid = world(seed=seed)
+    write_scene(path, dn, grid, SENTINEL_2_L1C, DECLARED, tags)
+    return truth
+
+
+def _ref(path: Path) -> FileRef:
+    return FileRef(path=path.name, sha256=sha256_of(path), size=path.stat().st_size)
