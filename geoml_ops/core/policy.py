@@ -11,10 +11,21 @@ from geoml_ops.core.grid import Value
 
 
 class DriftRules(Value):
-    """Fixed thresholds, not calibrated: ``distance`` in reference standard deviations of tile means."""
+    """Fixed thresholds, not calibrated.
+
+    Attributes:
+        tile_px: edge of a tile in pixels.
+        distance: of tile means, in reference standard deviations; a band at or beyond it has drifted.
+        class_share_distance: total variation (0 to 1) of class shares.
+        drifted_share: share of drifted bands at which something is done.
+        least_tiles: fewer tiles than this cannot be compared.
+        offset_spread_dn: bands that moved by one offset agree within this many DN.
+        least_offset_dn: smallest move that can be called an offset.
+    """
 
     tile_px: int = Field(128, ge=16)
     distance: float = Field(1.0, gt=0)
+    class_share_distance: float = Field(0.25, gt=0, le=1)
     drifted_share: float = Field(0.3, gt=0, le=1)
     least_tiles: int = Field(8, ge=2)
     offset_spread_dn: float = Field(150.0, gt=0)
