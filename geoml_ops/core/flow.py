@@ -301,7 +301,7 @@ class Prediction(Noun):
     """
 
     kind: ClassVar[str] = "prediction"
-    parent_fields: ClassVar[tuple[str, ...]] = ("bundle",)
+    parent_fields: ClassVar[tuple[str, ...]] = ("bundle", "scenes")
     bundle: str
     graph_sha256: str
     model: str
