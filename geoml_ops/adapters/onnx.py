@@ -164,7 +164,8 @@ def head_graph(fitted: Any, family: str, n_features: int) -> bytes:
     """Returns a fitted model as a graph: ``features [batch, feature, y, x]`` to ``probability [batch, class, y, x]``.
 
     Args:
-        fitted: a fitted ``RandomForestClassifier`` or ``XGBClassifier`` whose classes are 0, 1, 2 …
+        fitted: a fitted ``RandomForestClassifier`` or ``XGBClassifier`` whose classes are 0, 1, 2 …, or
+            a ``Pipeline`` of a ``SimpleImputer`` and one of these.
         family: ``random_forest`` or ``xgboost``.
         n_features: number of features it was fitted on.
 
@@ -181,12 +182,15 @@ def head_graph(fitted: Any, family: str, n_features: int) -> bytes:
             "fit on samples of every class of the experiment",
         )
     refuse, layout = _FAMILIES[family]
-    refuse(fitted)
+    filling, model = _peel(fitted)
+    refuse(model)
     writer = _Writer()
     rows = writer.op("Transpose", "features", perm=[0, 2, 3, 1])
     shape = writer.op("Slice", writer.op("Shape", rows), writer.ints(0), writer.ints(3))
     flat = writer.op("Reshape", rows, writer.ints(-1, n_features))
-    probability = layout(writer, flat, _trees(fitted, n_features), n_classes)
+    if filling is not None:
+        flat = writer.op("Where", writer.op("IsNaN", flat), writer.constant(filling), flat)
+    probability = layout(writer, flat, _trees(model, n_features), n_classes)
     square = writer.op("Reshape", probability, writer.op("Concat", shape, writer.ints(n_classes), axis=0))
     writer.op("Transpose", square, out="probability", perm=[0, 3, 1, 2])
     outputs = {"probability": (TensorProto.FLOAT, n_classes)}
@@ -237,6 +241,20 @@ def bundle_graph(
         "halo_px": "0",
     }
     return writer.model("bundle", ("dn", len(bands)), outputs, {**metadata, **own})
+
+
+def _peel(fitted: Any) -> tuple[NDArray[np.float32] | None, Any]:
+    """Returns what an imputer in front fills in, ``(feature,)``, or None without one; and the model itself."""
+    steps = [step for _, step in getattr(fitted, "steps", [("model", fitted)])]
+    if len(steps) == 1:
+        return None, steps[0]
+    if len(steps) != 2 or not hasattr(steps[0], "statistics_") or steps[0].indicator_ is not None:
+        raise Refused(
+            f"A head of {' and '.join(type(step).__name__ for step in steps)} has no export.",
+            "put nothing but a SimpleImputer without indicator before the model",
+        )
+    # A feature that was missing in every sample is filled with 0 (keep_empty_features).
+    return np.nan_to_num(np.asarray(steps[0].statistics_, dtype=np.float32)), steps[1]
 
 
 def _trees(fitted: Any, n_features: int) -> dict[str, Any]:
@@ -304,10 +322,17 @@ def _regressor(
 
 def _forest(writer: _Writer, rows: str, trees: dict[str, Any], n_classes: int) -> str:
     """Adds a forest as groups of trees: one large node of onnxruntime 1.31 takes 2 to 4 times as long."""
-    ids, targets = np.unique(trees["nodes_treeids"]), np.arange(n_classes)
+    # Of two classes the converter writes only the second one's share.
+    ids, targets = np.unique(trees["nodes_treeids"]), np.arange(n_classes if n_classes > 2 else 1)
     groups = [ids[first : first + TREES_PER_NODE] for first in range(0, len(ids), TREES_PER_NODE)]
     sums = [_regressor(writer, rows, trees, group, targets) for group in groups]
-    return writer.op("Sum", *sums)
+    total = writer.op("Sum", *sums)
+    return total if n_classes > 2 else _both(writer, total)
+
+
+def _both(writer: _Writer, second: str) -> str:
+    """Adds the share of the first of two classes before that of the second."""
+    return writer.op("Concat", writer.op("Sub", writer.number(1.0), second), second, axis=1)
 
 
 def _boosting(writer: _Writer, rows: str, trees: dict[str, Any], n_classes: int) -> str:
@@ -319,8 +344,7 @@ def _boosting(writer: _Writer, rows: str, trees: dict[str, Any], n_classes: int)
         start = float(base[code if len(base) > 1 else 0]) if len(base) else 0.0
         margins.append(_regressor(writer, rows, trees, of_class, np.array([code]), start))
     if n_classes == 2:
-        second = writer.op("Sigmoid", margins[0])
-        return writer.op("Concat", writer.op("Sub", writer.number(1.0), second), second, axis=1)
+        return _both(writer, writer.op("Sigmoid", margins[0]))
     return writer.op("Softmax", writer.op("Concat", *margins, axis=1), axis=1)
 
 

@@ -32,6 +32,7 @@ ALLOWED: dict[str, frozenset[str]] = {
             "Div",
             "Gather",
             "Identity",
+            "IsNaN",
             "Less",
             "LessOrEqual",
             "Mul",
