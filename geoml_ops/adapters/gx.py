@@ -20,9 +20,11 @@ from geoml_ops.platform.log import quiet
 quiet("great_expectations")
 
 import great_expectations as gx  # noqa: E402
-import great_expectations.expectations as gxe  # noqa: E402
 import pandas as pd  # noqa: E402
 from great_expectations.data_context.types.base import ProgressBarsConfig  # noqa: E402
+
+# GX 1.24 does not mark what it exports.
+gxe: Any = gx.expectations
 
 MOST_NAMED = 8
 
@@ -68,7 +70,8 @@ def validate(title: str, rows: Sequence[Row], columns: Sequence[str], rules: Seq
     suite = gx.ExpectationSuite(name=title, expectations=[_expectation(rule) for rule in rules])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        result = batch.validate(suite, result_format="COMPLETE").to_json_dict()
+        outcome: Any = batch.validate(suite, result_format="COMPLETE")
+    result = outcome.to_json_dict()
     answers = {answer["expectation_config"]["meta"]["rule"]: answer for answer in result["results"]}
     if set(answers) != {rule.name for rule in rules} or len(answers) != len(rules):
         raise Refused(f"Great Expectations answered {len(answers)} of {len(rules)} rules.", "give rules unique names")
@@ -77,11 +80,11 @@ def validate(title: str, rows: Sequence[Row], columns: Sequence[str], rules: Seq
 
 
 def _expectation(rule: Rule) -> Any:
-    common = {
+    common: dict[str, Any] = {
         "meta": {"rule": rule.name},
         "severity": "critical" if rule.blocking else "warning",
     }
-    column = {**common, "column": rule.column}
+    column: dict[str, Any] = {**common, "column": rule.column}
     match rule.about:
         case "row count":
             return gxe.ExpectTableRowCountToBeBetween(**common, min_value=_whole(rule.low), max_value=_whole(rule.high))
@@ -201,8 +204,8 @@ def write_docs(folder: Path, verdict: Verdict, outcomes: Sequence[Outcome]) -> P
 def write_index(folder: Path, verdicts: Sequence[tuple[str, Verdict]]) -> Path:
     """Writes the page that lists verdicts, each given with the name of its folder; returns its path."""
     rows = "".join(
-        f'<tr><td><a href="{html.escape(name, quote=True)}/index.html">{_text(verdict.delivery)}</a></td><td class="mark '
-        f'{"good" if verdict.accepted else "bad"}">{"accepted" if verdict.accepted else "refused"}</td>'
+        f'<tr><td><a href="{_text(name)}/index.html">{_text(verdict.delivery)}</a></td>'
+        f'<td class="mark {"good" if verdict.accepted else "bad"}">{"accepted" if verdict.accepted else "refused"}</td>'
         f"<td>{'<br>'.join(_text(reason) for reason in verdict.reasons)}</td></tr>"
         for name, verdict in verdicts
     )
@@ -234,7 +237,7 @@ def _table(outcome: Outcome, most: int = 50) -> str:
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"<td class=n>{value:,.4g}</td>" if abs(value) < 1e4 else f"<td class=n>{value:,.0f}</td>"
-    return f"<td>{'–' if value is None else _text(value)}</td>"
+    return f"<td>{'-' if value is None else _text(value)}</td>"
 
 
 def _text(value: Any) -> str:
