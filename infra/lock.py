@@ -65,8 +65,10 @@ def compile_lock(uv: Path, requirements: list[str], goal: Path, header: str, *, 
             answer.write_text(goal.read_text(encoding="utf-8"), encoding="utf-8")
         left_out = [word for name in LEFT_OUT for word in ("--no-emit-package", name)]
         subprocess.run(
-            [uv, "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes"]
-            + ["--no-annotate", "--no-header", *left_out, "--output-file", answer, asked],
+            [
+                *(uv, "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes"),
+                *("--no-annotate", "--no-header", *left_out, "--output-file", answer, asked),
+            ],
             check=True,
             cwd=folder,
             stdout=subprocess.DEVNULL,

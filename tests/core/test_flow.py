@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import json
+import math
+import string
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from geoml_ops.core.flow import (
+    NOUNS,
+    BandSource,
+    Check,
+    Decision,
+    FileRef,
+    Noun,
+    Prediction,
+    Retrain,
+    Scene,
+    Score,
+    Verdict,
+    Version,
+    digest,
+    kind_of,
+)
+from geoml_ops.core.grid import Bounds, Grid
+from tests.every_noun import any_noun
+
+FILE = FileRef(path="scene.tif", sha256="a" * 64, size=3)
+
+
+def scene(**changes: object) -> Scene:
+    content: dict[str, object] = {
+        "name": "T33UUU_20170216",
+        "sensor": "sentinel-2-l1c",
+        "acquired": datetime(2017, 2, 16, 10, 21, 1, tzinfo=UTC),
+        "baseline": "02.04",
+        "declared": {"scale": 1e-4},
+        "grid": Grid(crs="EPSG:32633", left=300000.0, top=5800000.0, pixel_m=10.0, width=4, height=3),
+        "bands": (BandSource(name="B02", file=FILE, gsd_m=10.0, resampling="none"),),
+        "file": FILE,
+    }
+    return Scene(**(content | changes))
+
+
+def test_content_names_the_noun() -> None:
+    assert scene().id == scene().id
+    assert scene().id != scene(baseline="02.05").id
+    assert scene().id == f"scene-{digest(scene().as_json())[:16]}"
+
+
+def test_an_id_follows_the_instant_and_not_its_spelling() -> None:
+    east = datetime(2017, 2, 16, 12, 21, 1, tzinfo=timezone(timedelta(hours=2)))
+    assert scene(acquired=east).id == scene().id
+    with pytest.raises(ValidationError, match="time zone"):
+        scene(acquired=datetime(2017, 2, 16, 10, 21, 1))
+
+
+def test_this_id_is_the_same_on_every_machine_and_in_every_release() -> None:
+    retrain = Retrain(decision="decision-" + "0" * 16, version="version-" + "1" * 16, because="because")
+    assert retrain.as_json() == {
+        "schema": 1,
+        "decision": "decision-0000000000000000",
+        "version": "version-1111111111111111",
+        "because": "because",
+    }
+    assert retrain.id == "retrain-0e4e599f068b134b"
+
+
+@pytest.mark.parametrize("kind", NOUNS.values(), ids=NOUNS)
+def test_round_trip_through_json_of_every_kind(kind: type[Noun]) -> None:
+    noun = any_noun(kind)
+    again = kind.from_json(json.loads(json.dumps(noun.as_json())))
+    assert again == noun
+    assert again.id == noun.id
+    assert kind_of(noun.id) is kind
+
+
+@pytest.mark.parametrize("kind", NOUNS.values(), ids=NOUNS)
+def test_strange_content_is_refused_in_every_kind(kind: type[Noun]) -> None:
+    content = any_noun(kind).as_json()
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        kind.from_json(content | {"surprise": 1})
+    with pytest.raises(ValidationError, match="schema"):
+        kind.from_json(content | {"schema": 2})
+    for name in (n for n in content if kind.model_fields.get(n) and kind.model_fields[n].is_required()):
+        with pytest.raises(ValidationError, match=name):
+            kind.from_json({key: value for key, value in content.items() if key != name})
+
+
+@pytest.mark.parametrize("kind", NOUNS.values(), ids=NOUNS)
+def test_every_change_of_a_leaf_changes_the_id_or_is_refused(kind: type[Noun]) -> None:
+    if kind is Prediction:
+        pytest.skip("a prediction is named by what was asked")
+    noun = any_noun(kind)
+    content = noun.as_json()
+    for name, value in content.items():
+        if isinstance(value, str) and name != "schema":
+            try:
+                assert kind.from_json(content | {name: value + "0"}).id != noun.id
+            except ValidationError:
+                continue
+
+
+@pytest.mark.parametrize("kind", NOUNS.values(), ids=NOUNS)
+def test_nouns_are_frozen_and_name_their_parents(kind: type[Noun]) -> None:
+    noun = any_noun(kind)
+    with pytest.raises(ValidationError, match="frozen"):
+        noun.version_of_schema = 1
+    assert set(kind.parent_fields) <= set(kind.model_fields)
+    assert kind is Scene or not kind.parent_fields or noun.parents, "any_noun fills every parent"
+    assert all(kind_of(parent) in NOUNS.values() for parent in noun.parents)
+
+
+@pytest.mark.parametrize("kind", NOUNS.values(), ids=NOUNS)
+def test_no_noun_has_room_for_a_clock_a_host_or_a_process(kind: type[Noun]) -> None:
+    allowed = {"acquired"}
+    words = {"created", "updated", "started", "time", "timestamp", "host", "pid", "user", "at", "now", "date"}
+
+    def names(model: type[BaseModel]) -> set[str]:
+        return {part for field in model.model_fields for part in field.split("_")} | set(model.model_fields)
+
+    assert not (names(kind) - allowed) & words
+
+
+def test_parents_are_without_doubles_and_gaps() -> None:
+    a, b, v = "scene-" + "a" * 16, "scene-" + "b" * 16, "verdict-" + "c" * 16
+    version = Version(rev="0" * 40, data="0" * 32 + ".dir", scenes=(b, a, b), labels=(), verdicts=(v,))
+    assert version.parents == (b, a, v)
+    assert Decision(policy="policy-1", action="none", fired=False, because="nothing new").parents == ()
+
+
+def test_reasons_are_the_blocking_failures_only() -> None:
+    checks = (
+        Check(name="crs", passed=True, sentence="fine"),
+        Check(name="overlap", passed=False, blocking=False, sentence="odd"),
+        Check(name="bands", passed=False, sentence="B08 is missing"),
+    )
+    assert Verdict(delivery="d", accepted=False, checks=checks).reasons == ("B08 is missing",)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_numbers_that_are_none_do_not_enter(number: float) -> None:
+    with pytest.raises(ValidationError):
+        Score(value=number, low=0.0, high=1.0, n_blocks=3)
+    with pytest.raises(ValueError, match="Out of range float"):
+        digest({"a": number})
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "scene", "scene-", "scene-123", "table_" + "0" * 16, "../scene-" + "0" * 16, "Scene-" + "0" * 16]
+)
+def test_what_is_no_id_is_refused(bad: str) -> None:
+    with pytest.raises(ValueError, match="not the id of a noun"):
+        kind_of(bad)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(JSON)
+@settings(max_examples=60, deadline=None)
+def test_a_digest_survives_json_and_ignores_the_order_of_keys(content: object) -> None:
+    assert digest(content) == digest(json.loads(json.dumps(content)))
+    if isinstance(content, dict):
+        assert digest(content) == digest(dict(reversed(content.items())))
+
+
+@given(st.text(alphabet=string.printable, min_size=1, max_size=12), st.text(min_size=1, max_size=12))
+@settings(max_examples=40, deadline=None)
+def test_different_content_has_different_names(a: str, b: str) -> None:
+    one, two = (Retrain(decision="d", version="v", because=text) for text in (a, b))
+    assert (one.id == two.id) == (a == b)
+
+
+def test_the_question_names_a_prediction() -> None:
+    noun = any_noun(Prediction)
+    assert isinstance(noun, Prediction)
+    other_answer = noun.model_copy(update={"map": FileRef(path="other.tif", sha256="f" * 64, size=9)})
+    assert other_answer.id == noun.id
+    asked = (noun.bundle, noun.model, noun.number, noun.source.sha256, noun.tile_px)
+    assert noun.id == Prediction.id_for(*asked)
+    for place, value in enumerate(("bundle-" + "f" * 16, "other", 99, "e" * 64, 64)):
+        changed = [*asked[:place], value, *asked[place + 1 :]]
+        assert Prediction.id_for(*changed) != noun.id
+
+
+def test_bounds_cannot_be_turned_over() -> None:
+    with pytest.raises(ValidationError):
+        Bounds(left=1.0, bottom=0.0, right=0.0, top=1.0)
