@@ -7,6 +7,8 @@ house's inputs and outputs.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,7 +105,8 @@ class Graph:
         self._main = str(model.graph.output[0].name)
         self.n_bands = int(model.graph.input[0].type.tensor_type.shape.dim[1].dim_value)
         self.n_out = int(model.graph.output[0].type.tensor_type.shape.dim[1].dim_value)
-        self._session = _session(content, threads, device)
+        with _as_refusal("cannot be loaded"):
+            self._session = _session(content, threads, device)
         self.provider = str(self._session.get_providers()[0])
 
     def run(self, dn: NDArray[np.float32]) -> Answer:
@@ -114,6 +117,7 @@ class Graph:
 
         Raises:
             BadInput: the array has another type or shape, or this is a feature graph.
+            Refused: the graph fails while it runs.
             TooLarge: more than :data:`MAX_PIXELS` pixels at once.
         """
         probability, valid = self._call("dn", dn, ["probability", "valid"])
@@ -138,14 +142,26 @@ class Graph:
         n_pixels = array.size // self.n_bands
         if n_pixels > MAX_PIXELS:
             raise TooLarge(f"{n_pixels} pixels at once, the limit is {MAX_PIXELS}.", "cut the array into tiles")
-        return list(self._session.run(wanted, {source: array}))
+        with _as_refusal("fails while it runs"):
+            return list(self._session.run(wanted, {source: array}))
+
+
+@contextmanager
+def _as_refusal(what: str) -> Iterator[None]:
+    """Turns whatever protobuf, the checker or the runtime raise into Refused; they share no base class."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001
+        raise Refused(f"The graph {what}: {str(error)[:300]}.") from None
 
 
 def _session(content: bytes, threads: int, device: str) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
+    options.log_severity_level = 4
     # Available providers name CUDA wherever the GPU wheel is installed (onnxruntime 1.31), GPU or not;
     # only a session knows, and it falls back to the CPU in silence at this log level.
     cuda = device == "auto" and "CUDAExecutionProvider" in onnxruntime.get_available_providers()
@@ -156,16 +172,12 @@ def _session(content: bytes, threads: int, device: str) -> onnxruntime.Inference
 def _checked(content: bytes) -> onnx.ModelProto:
     if len(content) > MAX_BYTES:
         raise TooLarge(f"The graph has {len(content)} bytes, the limit is {MAX_BYTES}.", "use fewer or smaller trees")
-    try:
+    with _as_refusal("cannot be read"):
         model = onnx.load_model_from_string(content)
-    except Exception as error:  # noqa: BLE001  protobuf's errors share no public base class
-        raise Refused(f"These {len(content)} bytes are not an ONNX graph: {str(error)[:200]}.") from None
     _refuse_reach(model)
     _refuse_signature(model)
-    try:
+    with _as_refusal("is not valid ONNX"):
         onnx.checker.check_model(model, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise Refused(f"The graph is not valid ONNX: {str(error)[:300]}.") from None
     return model
 
 

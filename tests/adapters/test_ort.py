@@ -1,0 +1,173 @@
+"""What may run, and what is refused before it does."""
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from geoml_ops.adapters import ort
+from geoml_ops.adapters.onnx import feature_graph
+from geoml_ops.adapters.ort import Graph
+from geoml_ops.core.bands import SENTINEL_2_L1C
+from geoml_ops.core.errors import BadInput, GeomlError, Refused, TooLarge
+
+CONTENT = feature_graph(("B04", "NDVI"), SENTINEL_2_L1C)
+
+
+def altered(change: Callable[[onnx.ModelProto], object]) -> bytes:
+    model = onnx.load_model_from_string(CONTENT)
+    change(model)
+    return bytes(model.SerializeToString())
+
+
+def add_node(kind: str, domain: str = "", **attributes: object) -> Callable[[onnx.ModelProto], None]:
+    def change(model: onnx.ModelProto) -> None:
+        model.graph.node.append(helper.make_node(kind, ["features"], ["more"], domain=domain, **attributes))
+
+    return change
+
+
+def outside(model: onnx.ModelProto) -> None:
+    tensor = model.graph.initializer[0]
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="/etc/passwd")
+
+
+def nested(model: onnx.ModelProto) -> None:
+    node = model.graph.node[0]
+    node.attribute.append(helper.make_attribute("body", helper.make_graph([], "inner", [], [])))
+
+
+def function(model: onnx.ModelProto) -> None:
+    model.functions.append(helper.make_function("", "F", ["a"], ["a"], [], [helper.make_opsetid("", 17)]))
+
+
+def rename_input(model: onnx.ModelProto) -> None:
+    model.graph.input[0].name = "x"
+    model.graph.node[0].input[0] = "x"
+
+
+def fix_height(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = 64
+
+
+def second_input(model: onnx.ModelProto) -> None:
+    model.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, ["batch", 2, "y", "x"]))
+
+
+def drop_valid(model: onnx.ModelProto) -> None:
+    del model.graph.output[1]
+
+
+def other_type(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.DOUBLE
+
+
+def broken_wire(model: onnx.ModelProto) -> None:
+    model.graph.node[1].input[0] = "nowhere"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (add_node("NonZero"), "operator :NonZero"),
+        (add_node("Scan"), "operator :Scan"),
+        (add_node("If", then_branch=helper.make_graph([], "t", [], [])), "operator :If"),
+        (add_node("Add", domain="com.microsoft"), "operator com.microsoft:Add"),
+        (add_node("SVMClassifier", domain="ai.onnx.ml"), "SVMClassifier"),
+        (outside, "outside its own bytes"),
+        (nested, "nests another one"),
+        (function, "functions"),
+        (lambda m: m.metadata_props.add(key="ort_config", value="{}"), "configure the runtime"),
+        (rename_input, "signature"),
+        (fix_height, "signature"),
+        (second_input, "signature"),
+        (drop_valid, "signature"),
+        (other_type, "signature"),
+        (broken_wire, "is not valid ONNX"),
+    ],
+)
+def test_an_altered_graph_is_refused(change, reason):
+    with pytest.raises(Refused, match=reason):
+        Graph(altered(change))
+
+
+def test_an_unaltered_one_runs_and_so_does_one_with_other_words_in_its_metadata():
+    dn = np.full((1, 2, 2, 3), 1000, dtype=np.float32)
+    for content in (CONTENT, altered(lambda m: m.metadata_props.add(key="note", value="hello"))):
+        assert Graph(content).features(dn).shape == (1, 2, 2, 3)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not a graph", CONTENT[:200], np.zeros(50).tobytes()])
+def test_bytes_that_are_no_graph_are_refused_with_a_sentence(content):
+    with pytest.raises(Refused, match="graph"):
+        Graph(content)
+
+
+def test_no_flipped_byte_ends_in_anything_but_a_refusal_or_a_graph():
+    rng = np.random.default_rng(0)
+    for position in rng.integers(0, len(CONTENT), 150):
+        content = bytearray(CONTENT)
+        content[position] ^= 1 << int(rng.integers(0, 8))
+        try:
+            Graph(bytes(content))
+        except GeomlError:
+            continue
+
+
+def test_a_graph_beyond_the_limit_is_not_even_parsed(monkeypatch):
+    monkeypatch.setattr(ort, "MAX_BYTES", len(CONTENT) - 1)
+    with pytest.raises(TooLarge, match="the limit is"):
+        Graph(CONTENT)
+
+
+@pytest.mark.parametrize(
+    "dn",
+    [
+        np.zeros((1, 2, 3, 3)),
+        np.zeros((1, 3, 3, 3), dtype=np.float32),
+        np.zeros((2, 3, 3), dtype=np.float32),
+        np.zeros((1, 2, 0, 3), dtype=np.float32),
+    ],
+)
+def test_arrays_of_another_shape_or_type_are_refused(dn):
+    with pytest.raises(BadInput, match=r"float32 \[batch, 2, y, x\]"):
+        Graph(CONTENT).features(dn)
+
+
+def test_too_many_pixels_at_once_are_refused(monkeypatch):
+    monkeypatch.setattr(ort, "MAX_PIXELS", 8)
+    with pytest.raises(TooLarge, match="9 pixels at once"):
+        Graph(CONTENT).features(np.zeros((1, 2, 3, 3), dtype=np.float32))
+
+
+def test_a_feature_graph_gives_no_classes():
+    with pytest.raises(BadInput, match="makes features of dn, not probability of dn"):
+        Graph(CONTENT).run(np.zeros((1, 2, 3, 3), dtype=np.float32))
+
+
+def test_a_graph_that_fails_while_it_runs_says_so():
+    def misfit(model: onnx.ModelProto) -> None:
+        for tensor in model.graph.initializer:
+            if tensor.name == "c0":
+                tensor.CopyFrom(numpy_helper.from_array(np.zeros(7, dtype=np.float32), "c0"))
+
+    with pytest.raises(Refused):
+        Graph(altered(misfit)).features(np.zeros((1, 2, 3, 3), dtype=np.float32))
+
+
+def test_without_a_gpu_it_runs_on_the_cpu_and_says_so():
+    assert Graph(CONTENT).provider == "CPUExecutionProvider"
+    assert Graph(CONTENT, device="auto").provider in ("CPUExecutionProvider", "CUDAExecutionProvider")
+
+
+def test_several_threads_may_share_one_graph():
+    from concurrent.futures import ThreadPoolExecutor
+
+    graph = Graph(CONTENT)
+    inputs = [np.full((1, 2, 40, 40), 500 + i, dtype=np.float32) for i in range(16)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(graph.features, inputs))
+    assert all(np.array_equal(a, graph.features(b)) for a, b in zip(together, inputs, strict=True))
