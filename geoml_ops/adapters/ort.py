@@ -18,7 +18,7 @@ import onnxruntime  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from geoml_ops.core.errors import BadInput, Refused, TooLarge
+from geoml_ops.core.errors import BadInput, GeomlError, Refused, TooLarge
 
 MAX_BYTES = 256 * 2**20
 MAX_PIXELS = 2**24
@@ -151,7 +151,7 @@ def _as_refusal(what: str) -> Iterator[None]:
     """Turns whatever protobuf, the checker or the runtime raise into Refused; they share no base class."""
     try:
         yield
-    except MemoryError:
+    except (GeomlError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001
         raise Refused(f"The graph {what}: {str(error)[:300]}.") from None
@@ -172,11 +172,11 @@ def _session(content: bytes, threads: int, device: str) -> onnxruntime.Inference
 def _checked(content: bytes) -> onnx.ModelProto:
     if len(content) > MAX_BYTES:
         raise TooLarge(f"The graph has {len(content)} bytes, the limit is {MAX_BYTES}.", "use fewer or smaller trees")
-    with _as_refusal("cannot be read"):
-        model = onnx.load_model_from_string(content)
-    _refuse_reach(model)
-    _refuse_signature(model)
+    # Text that is not UTF-8 comes out of protobuf 7 as bytes, and fails wherever it is first used.
     with _as_refusal("is not valid ONNX"):
+        model = onnx.load_model_from_string(content)
+        _refuse_reach(model)
+        _refuse_signature(model)
         onnx.checker.check_model(model, full_check=True)
     return model
 
