@@ -101,6 +101,11 @@ class Tracking:
         run = self._find(experiment, noun_id)
         return None if run is None else str(run.info.run_id)
 
+    def finished_run_of(self, experiment: str, noun_id: str) -> str | None:
+        """Returns the id of the run that tells everything about a noun, or None."""
+        run = self._find(experiment, noun_id)
+        return None if run is None or run.info.status != "FINISHED" else str(run.info.run_id)
+
     def record(self, experiment: str, record: Record) -> str:
         """Returns the id of the finished run that holds a record; made, or completed, where it is not.
 

@@ -132,11 +132,12 @@ class Check(Value):
 
 
 class Verdict(Noun):
-    """What the checks said about one delivery."""
+    """What the checks said about one delivery. ``delivered`` is the digest of all its files."""
 
     kind: ClassVar[str] = "verdict"
     parent_fields: ClassVar[tuple[str, ...]] = ("subject",)
     delivery: str
+    delivered: str = ""
     subject: str = ""
     accepted: bool
     checks: tuple[Check, ...]
@@ -163,7 +164,10 @@ class Version(Noun):
 
 
 class FeatureTable(Noun):
-    """Labelled samples and the features that the feature graph gave them (a Parquet file)."""
+    """Labelled samples and the features that the feature graph gave them (a Parquet file).
+
+    ``left_out`` counts the polygons and pixels that gave no sample, by reason.
+    """
 
     kind: ClassVar[str] = "table"
     parent_fields: ClassVar[tuple[str, ...]] = ("version",)
@@ -172,6 +176,7 @@ class FeatureTable(Noun):
     feature_graph: str
     features: tuple[str, ...]
     n_samples: dict[str, int]
+    left_out: dict[str, int] = Field(default_factory=dict)
     file: FileRef
 
 

@@ -51,6 +51,11 @@ class Places:
         return self.workspace / "data-docs"
 
     @property
+    def experiments(self) -> Path:
+        """Experiments that trainings were asked to do, by id, whatever becomes of the file."""
+        return self.workspace / "experiments"
+
+    @property
     def tables(self) -> Path:
         """Feature tables and out-of-fold predictions (Parquet), named by content."""
         return self.workspace / "tables"

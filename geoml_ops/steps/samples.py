@@ -1,0 +1,228 @@
+"""Samples of a version and their features: drawn from polygons, computed by the feature graph, kept as a table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from geoml_ops.adapters import raster
+from geoml_ops.adapters.crs import is_metric, reproject
+from geoml_ops.adapters.dvc import Store
+from geoml_ops.adapters.nouns import Shelf
+from geoml_ops.adapters.onnx import feature_graph
+from geoml_ops.adapters.ort import Graph
+from geoml_ops.adapters.tables import Table, read_table
+from geoml_ops.adapters.vector import read_polygons
+from geoml_ops.core.bands import Contract, contract_for, to_contract
+from geoml_ops.core.errors import BadInput, Refused
+from geoml_ops.core.experiment import Experiment
+from geoml_ops.core.flow import FeatureTable, FileRef, Labels, Scene, Version
+from geoml_ops.core.grid import Window
+from geoml_ops.domain.features import bands_needed
+from geoml_ops.domain.folds import Samples
+from geoml_ops.domain.sampling import choose, polygon_ids
+from geoml_ops.platform.files import sha256_of
+from geoml_ops.steps.places import Places
+
+READ_PX = 256
+Columns = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Tabled:
+    """A feature table in memory; all arrays have one entry per sample, in the table's order.
+
+    Attributes:
+        samples: where they are; polygons numbered within this table.
+        features: float32 ``(n, features)``.
+        polygon: name of each sample's polygon, the same in every table.
+        keys: ``scene``, ``row``, ``col``.
+    """
+
+    samples: Samples
+    features: NDArray[np.float32]
+    polygon: NDArray[np.object_]
+    keys: Columns
+
+
+def open_table(places: Places, table: FeatureTable) -> Tabled:
+    """Returns the samples of a table; raises as :func:`geoml_ops.adapters.tables.read_table`."""
+    found = read_table(places.tables, table.file)
+    return _tabled(found, table.features)
+
+
+def _tabled(table: Table, features: Sequence[str]) -> Tabled:
+    columns = table.columns
+    samples = Samples(
+        crs=table.says["crs"],
+        projected=is_metric(table.says["crs"]),
+        pixel_m=float(table.says["pixel_m"]),
+        easting=columns["easting"],
+        northing=columns["northing"],
+        anchor_easting=columns["anchor_easting"],
+        anchor_northing=columns["anchor_northing"],
+        polygon=np.unique(columns["polygon"].astype(str), return_inverse=True)[1].astype(np.int64),
+        code=columns["code"],
+    )
+    return Tabled(
+        samples=samples,
+        features=np.column_stack([columns[name] for name in features]),
+        polygon=columns["polygon"],
+        keys={name: columns[name] for name in ("scene", "row", "col")},
+    )
+
+
+def draw(places: Places, version: Version, experiment: Experiment) -> tuple[Columns, dict[str, str], dict[str, int]]:
+    """Returns the samples of a version with their features.
+
+    Returns:
+        Columns by name, ordered by scene, row and column; what the table says about itself; and how many
+        polygons and pixels gave nothing, by reason.
+
+    Raises:
+        BadInput: scenes in several CRSs, an unknown label, or no samples of a class.
+        Refused: a file of the version is not the one its noun names.
+    """
+    shelf = Shelf(places.nouns)
+    scenes = [shelf.get(Scene, scene) for scene in sorted(version.scenes)]
+    scenes = [scene for scene in scenes if scene.sensor == experiment.sensor]
+    systems = sorted({scene.grid.crs for scene in scenes})
+    if len(systems) != 1:
+        raise BadInput(
+            f"Version {version.id} holds {len(scenes)} scenes of {experiment.sensor} in {len(systems)} CRSs: "
+            f"{', '.join(systems) or 'none'}.",
+            "train on scenes of one UTM zone",
+        )
+    left_out: dict[str, int] = {}
+    parts = [_of_scene(places, version, scene, experiment, left_out) for scene in scenes]
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    _every_class(columns["code"], experiment, left_out)
+    says = {"crs": systems[0], "pixel_m": repr(scenes[0].grid.pixel_m), "classes": json.dumps(experiment.class_names)}
+    return columns, says, left_out
+
+
+def features_at(
+    places: Places, version: Version, keys: Columns, features: Sequence[str], sensor: str
+) -> NDArray[np.float32]:
+    """Returns features ``(n, features)`` of pixels given by ``scene``, ``row``, ``col``; NaN where one does not exist.
+
+    The feature graph computes them, the same one that serves.
+    """
+    contract = contract_for(sensor)
+    out = np.full((len(keys["row"]), len(features)), np.nan, dtype=np.float32)
+    for scene_id in np.unique(keys["scene"].astype(str)):
+        mine = np.flatnonzero(keys["scene"] == scene_id)
+        scene = Shelf(places.nouns).get(Scene, str(scene_id))
+        out[mine] = _features(places, version, scene, keys["row"][mine], keys["col"][mine], features, contract)
+    return out
+
+
+def _of_scene(
+    places: Places, version: Version, scene: Scene, experiment: Experiment, left_out: dict[str, int]
+) -> Columns:
+    shapes, names, codes, origins = _polygons(places, version, scene, experiment)
+    chosen = choose(
+        shapes,
+        codes,
+        scene.grid,
+        ids=names,
+        per_polygon=experiment.sampling.per_polygon,
+        seed=experiment.sampling.seed,
+    )
+    contract = contract_for(scene.sensor)
+    values = _features(places, version, scene, chosen.rows, chosen.cols, experiment.features, contract)
+    # The graph answers only where every feature is a finite number; nothing is learned from elsewhere.
+    seen = np.isfinite(values).all(axis=1)
+    for reason, count in {**chosen.left_out, "pixels_not_observed": int((~seen).sum())}.items():
+        left_out[reason] = left_out.get(reason, 0) + count
+    rows, cols, polygon, values = chosen.rows[seen], chosen.cols[seen], chosen.polygon[seen], values[seen]
+    easting, northing = scene.grid.centres(rows, cols)
+    anchors = shapely.get_coordinates(shapely.point_on_surface(np.asarray(shapes, dtype=object)))[polygon]
+    return {
+        "scene": np.full(len(rows), scene.id, dtype=object),
+        "row": rows,
+        "col": cols,
+        "easting": easting,
+        "northing": northing,
+        "anchor_easting": anchors[:, 0] if len(anchors) else np.zeros(0),
+        "anchor_northing": anchors[:, 1] if len(anchors) else np.zeros(0),
+        "polygon": np.asarray(names, dtype=object)[polygon],
+        "labels": np.asarray(origins, dtype=object)[polygon],
+        "code": np.asarray(codes, dtype=np.int64)[polygon],
+        **{name: values[:, position] for position, name in enumerate(experiment.features)},
+    }
+
+
+def _polygons(
+    places: Places, version: Version, scene: Scene, experiment: Experiment
+) -> tuple[list[shapely.Geometry], list[str], list[int], list[str]]:
+    """Returns geometries in the scene's CRS, their names, class codes and the label deliveries they came with."""
+    shapes: list[shapely.Geometry] = []
+    names: list[str] = []
+    codes: list[int] = []
+    origins: list[str] = []
+    for labels_id in version.labels:
+        labels = Shelf(places.nouns).get(Labels, labels_id)
+        polygons = read_polygons(_file(places, version, labels.file), labels.class_field)
+        mapped = [experiment.code_of(label or "") for label in polygons.labels]
+        keep = [p for p, code in enumerate(mapped) if code is not None and not shapely.is_empty(polygons.geometries[p])]
+        keep = [p for p in keep if polygons.geometries[p] is not None]
+        delivered = polygons.geometries[keep]
+        shapes += list(reproject(delivered, polygons.crs, scene.grid.crs))
+        names += polygon_ids(list(delivered))
+        codes += [code for p in keep if (code := mapped[p]) is not None]
+        origins += [labels_id] * len(keep)
+    return shapes, names, codes, origins
+
+
+def _features(
+    places: Places,
+    version: Version,
+    scene: Scene,
+    rows: NDArray[np.int64],
+    cols: NDArray[np.int64],
+    features: Sequence[str],
+    contract: Contract,
+) -> NDArray[np.float32]:
+    """Returns features ``(n, features)`` of a scene's pixels, read window by window around them."""
+    path = _file(places, version, scene.file)
+    bands = bands_needed(features, contract)
+    wanted = contract.subset(bands)
+    positions = wanted.order(raster.describe(path).names)
+    graph = Graph(feature_graph(features, contract))
+    out = np.full((len(rows), len(features)), np.nan, dtype=np.float32)
+    tile = (rows // READ_PX) * (scene.grid.width // READ_PX + 1) + cols // READ_PX
+    for number in np.unique(tile):
+        mine = np.flatnonzero(tile == number)
+        row, col = int(rows[mine].min()), int(cols[mine].min())
+        height, width = int(rows[mine].max()) - row + 1, int(cols[mine].max()) - col + 1
+        delivered = raster.read(path, Window(col=col, row=row, width=width, height=height), positions)
+        dn = to_contract(delivered, scene.declared, wanted)
+        out[mine] = graph.features(dn[None])[0][:, rows[mine] - row, cols[mine] - col].T
+    return out
+
+
+def _file(places: Places, version: Version, file: FileRef) -> Path:
+    """Returns a file of a version, to read only, once its digest is the noun's."""
+    path = Store(places.store, places.remote).at(version.rev, file.path)
+    if sha256_of(path) != file.sha256:
+        raise Refused(f"{file.path} of {version.id} is not the file its noun names.", "restore the store")
+    return path
+
+
+def _every_class(codes: NDArray[np.int64], experiment: Experiment, left_out: dict[str, int]) -> None:
+    counts = np.bincount(codes, minlength=len(experiment.class_names))
+    missing = [name for name, count in zip(experiment.class_names, counts, strict=True) if not count]
+    if missing:
+        said = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in left_out.items() if count)
+        raise BadInput(
+            f"{int(counts.sum())} samples, none of {', '.join(missing)}; left out: {said or 'nothing'}.",
+            "deliver labels of these classes on the scenes' ground, or leave the classes out of the experiment",
+        )

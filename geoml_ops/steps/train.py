@@ -1,0 +1,194 @@
+"""Train: a version becomes a table, folds, one evaluation per family, and the best of them a fitted model."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from geoml_ops.adapters.nouns import Shelf
+from geoml_ops.adapters.onnx import feature_graph
+from geoml_ops.adapters.tables import is_whole, write_table
+from geoml_ops.core.bands import contract_for
+from geoml_ops.core.errors import BadInput, NotFound
+from geoml_ops.core.experiment import Experiment
+from geoml_ops.core.flow import Evaluation, FeatureTable, FoldPlan, Retrain, Version, kind_of
+from geoml_ops.domain.fitting import fit, out_of_fold
+from geoml_ops.domain.folds import block_plan, blocks_of, materialise, random_plan
+from geoml_ops.domain.scoring import class_f1, confusion, metric_of, scores_of
+from geoml_ops.platform.log import logger
+from geoml_ops.steps.answers import keep_answers
+from geoml_ops.steps.experiments import current_experiment, experiment_of
+from geoml_ops.steps.models import FAMILIES, builder, keep_model
+from geoml_ops.steps.places import Places
+from geoml_ops.steps.runs import record_run
+from geoml_ops.steps.samples import draw, open_table
+
+_log = logger("train")
+
+
+def families(places: Places) -> tuple[str, ...]:
+    """Returns the families that the experiment asks for, in its order."""
+    return tuple(current_experiment(places).families)
+
+
+def version_for(places: Places, cause: str | None = None) -> str:
+    """Returns the id of the version to train on.
+
+    Args:
+        places: where things are.
+        cause: id of a version or of a retrain event; None for the newest version.
+
+    Raises:
+        NotFound: there is no version, or the cause is neither.
+    """
+    shelf = Shelf(places.nouns)
+    if not cause:
+        versions = list(shelf.all(Version))
+        if not versions:
+            raise NotFound("There is no version to train on.", "ingest a scene and its labels first")
+        return versions[-1].id
+    return shelf.get(Retrain, cause).version if kind_of(cause) is Retrain else shelf.get(Version, cause).id
+
+
+def tabulate(places: Places, version_id: str) -> FeatureTable:
+    """Returns the table of labelled samples and features of a version, for the current experiment.
+
+    Raises:
+        BadInput: an unknown label, scenes of several CRSs, or no samples of a class.
+        Refused: a file of the version was altered.
+    """
+    shelf, experiment = Shelf(places.nouns), current_experiment(places)
+    version = shelf.get(Version, version_id)
+    graph = hashlib.sha256(feature_graph(experiment.features, contract_for(experiment.sensor))).hexdigest()
+    for known in shelf.all(FeatureTable):
+        same = (known.version, known.experiment, known.feature_graph) == (version.id, experiment.id, graph)
+        if same and is_whole(places.tables, known.file):
+            return known
+    columns, says, left_out = draw(places, version, experiment)
+    counts = np.bincount(columns["code"], minlength=len(experiment.class_names))
+    table = FeatureTable(
+        version=version.id,
+        experiment=experiment.id,
+        feature_graph=graph,
+        features=experiment.features,
+        n_samples={name: int(count) for name, count in zip(experiment.class_names, counts, strict=True)},
+        left_out=left_out,
+        file=write_table(places.tables, columns, says),
+    )
+    _log.info("tabulated", table=table.id, version=version.id, samples=int(counts.sum()), **left_out)
+    return shelf.put(table)
+
+
+def plan(places: Places, table_id: str) -> tuple[FoldPlan, FoldPlan]:
+    """Returns the audited plans of a table: block folds, which count, and random folds, the optimism baseline.
+
+    Raises:
+        BadInput: one class only, fewer blocks than folds, or a CRS without metres.
+    """
+    shelf = Shelf(places.nouns)
+    table = shelf.get(FeatureTable, table_id)
+    samples, rules = open_table(places, table).samples, experiment_of(places, table.experiment).folds
+    honest = shelf.put(block_plan(table.id, samples, rules))
+    optimism = shelf.put(random_plan(table.id, samples, rules))
+    _log.info("planned", block=honest.id, random=optimism.id, blocks=honest.n_blocks, samples=len(samples))
+    return honest, optimism
+
+
+def evaluate(places: Places, plan_ids: tuple[str, str], family: str) -> Evaluation:
+    """Returns how good one family is over both plans, recorded as one MLflow run.
+
+    Args:
+        places: where things are.
+        plan_ids: block plan and random plan of one table.
+        family: its name in the experiment.
+
+    Raises:
+        BadInput: plans of two tables, or a family that the experiment or this program does not know.
+        Unavailable: MLflow does not answer; the scores are kept and the next call only records them.
+    """
+    shelf = Shelf(places.nouns)
+    honest, optimism = (shelf.get(FoldPlan, plan_id) for plan_id in plan_ids)
+    if honest.table != optimism.table or (honest.method, optimism.method) != ("block", "random"):
+        raise BadInput(f"{honest.id} and {optimism.id} are no pair of plans.", "give the two plans of one table")
+    table = shelf.get(FeatureTable, honest.table)
+    experiment = experiment_of(places, table.experiment)
+    if family not in experiment.families or family not in FAMILIES:
+        raise BadInput(
+            f"There is no family {family[:60]!r} in experiment {experiment.name!r}.",
+            f"use one of {', '.join(name for name in experiment.families if name in FAMILIES)}",
+        )
+    params = experiment.families[family]
+    recipe = (table.id, honest.id, optimism.id, family, params)
+    known = [e for e in shelf.all(Evaluation) if (e.table, e.plan, e.optimism_plan, e.family, e.params) == recipe]
+    whole = [e for e in known if is_whole(places.tables, e.predictions)]
+    evaluation = whole[0] if whole else shelf.put(_scored(places, table, honest, optimism, experiment, family))
+    record_run(places, evaluation)
+    score = evaluation.scores[experiment.gate.metric]
+    _log.info("evaluated", evaluation=evaluation.id, family=family, score=score.value, low=score.low, high=score.high)
+    return evaluation
+
+
+def choose(places: Places, evaluation_ids: tuple[str, ...]) -> Evaluation:
+    """Returns the evaluation with the best honest score in the gate's metric, refitted on every sample.
+
+    Equal scores are told apart by the family's name. The fitted model is kept in its native form and is
+    never served.
+
+    Raises:
+        BadInput: nothing to choose from, or evaluations over different plans.
+    """
+    shelf = Shelf(places.nouns)
+    found = [shelf.get(Evaluation, evaluation_id) for evaluation_id in evaluation_ids]
+    if len({e.plan for e in found}) != 1:
+        raise BadInput(
+            f"{len(found)} evaluations over {len({e.plan for e in found})} plans cannot be compared.",
+            "evaluate every family on the same plan",
+        )
+    table = shelf.get(FeatureTable, found[0].table)
+    experiment = experiment_of(places, table.experiment)
+    best = min(found, key=lambda e: (-e.scores[experiment.gate.metric].value, e.family))
+    tabled = open_table(places, table)
+    build = builder(best.family, best.params, experiment)
+    keep_model(
+        places,
+        best,
+        lambda: fit(build, tabled.features, tabled.samples.code, len(experiment.class_names)),
+    )
+    _log.info("chosen", evaluation=best.id, family=best.family, among=len(found))
+    return best
+
+
+def _scored(
+    places: Places, table: FeatureTable, honest: FoldPlan, optimism: FoldPlan, experiment: Experiment, family: str
+) -> Evaluation:
+    tabled, classes = open_table(places, table), experiment.class_names
+    samples, k = tabled.samples, len(classes)
+    _, block = blocks_of(samples, honest.block_m)
+    build = builder(family, experiment.families[family], experiment)
+    answers, easy = (
+        out_of_fold(tabled.features, samples.code, materialise(p, samples), build, k) for p in (honest, optimism)
+    )
+    counts = confusion(samples.code, answers.predicted, k)
+    f1 = class_f1(counts)
+    scores = scores_of(samples.code, answers.predicted, block, k, honest.seed)
+    scores["no_skill_accuracy"] = scores_of(samples.code, answers.no_skill, block, k)["overall_accuracy"]
+    per_fold = [
+        float(metric_of(confusion(samples.code[mine], answers.predicted[mine], k), experiment.gate.metric))
+        for mine in (answers.fold == number for number in range(honest.n_folds))
+    ]
+    return Evaluation(
+        table=table.id,
+        plan=honest.id,
+        optimism_plan=optimism.id,
+        family=family,
+        params=experiment.families[family],
+        estimand=honest.estimand,
+        classes=classes,
+        scores=scores,
+        optimism=scores_of(samples.code, easy.predicted, block, k, optimism.seed),
+        per_class_f1={name: float(value) for name, value in zip(classes, f1, strict=True) if np.isfinite(value)},
+        per_fold=tuple(per_fold),
+        confusion=tuple(tuple(int(n) for n in row) for row in counts),
+        predictions=keep_answers(places, tabled, answers, block, classes),
+    )
