@@ -28,8 +28,10 @@ HEADER = """\
 # The whole closure for Python 3.11 to 3.13 on every platform, one hash per file that may be installed:
 #   pip install --no-deps --require-hashes -r requirements.lock
 # --no-deps, because nothing is left to resolve: nothing outside this list can arrive. CUDA wheels are left
-# out on purpose (XGBoost asks for NCCL, and uses it for several GPUs only). As constraints:
-#   pip install -c requirements.lock -e ".[test]"
+# out on purpose (XGBoost asks for NCCL, and uses it for several GPUs only). As constraints, without the
+# hashes, which pip accepts for files only and not for a checkout:
+#   sed -E '/--hash=/d; s/ [\\]$//' requirements.lock > constraints.txt
+#   pip install -c constraints.txt -e ".[test]"
 """
 POSTGRES_HEADER = """\
 # Written by `make lock`; not edited by hand. What an image needs beside requirements.lock to keep its
