@@ -336,14 +336,14 @@ def _both(writer: _Writer, second: str) -> str:
 
 
 def _boosting(writer: _Writer, rows: str, trees: dict[str, Any], n_classes: int) -> str:
-    """Adds boosted trees as one node per class, then softmax; for two classes one node, then the logistic curve."""
+    """Adds boosted trees as one node per class, then softmax; with one margin for two classes, the logistic curve."""
     base = np.asarray(trees.get("base_values", np.zeros(0)), dtype=np.float64)
     margins = []
     for code in np.unique(trees["class_ids"]):
         of_class = np.unique(trees["class_treeids"][trees["class_ids"] == code])
         start = float(base[code if len(base) > 1 else 0]) if len(base) else 0.0
         margins.append(_regressor(writer, rows, trees, of_class, np.array([code]), start))
-    if n_classes == 2:
+    if len(margins) == 1 and n_classes == 2:
         return _both(writer, writer.op("Sigmoid", margins[0]))
     return writer.op("Softmax", writer.op("Concat", *margins, axis=1), axis=1)
 

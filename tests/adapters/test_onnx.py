@@ -89,6 +89,10 @@ def boosted(rows, codes, **params):
 MODELS = {"random_forest": forest, "xgboost": boosted}
 
 
+def softprob(rows, codes):
+    return boosted(rows, codes, objective="multi:softprob", num_class=len(np.unique(codes)))
+
+
 @pytest.mark.parametrize("name", SPYNDEX)
 def test_index_numbers_agree_with_spyndex(name):
     bands = bands_needed([name], SENTINEL_2_L1C)
@@ -119,11 +123,11 @@ def test_a_missing_band_or_an_index_without_denominator_makes_a_pixel_invalid():
     assert np.isfinite(graph.features(dn)).all(axis=1)[0, 0].tolist() == [True, False, False, True]
 
 
-@pytest.mark.parametrize("family", MODELS)
+@pytest.mark.parametrize(("family", "fit"), [*MODELS.items(), ("xgboost", softprob)])
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_the_bundle_answers_as_the_fitted_model_on_rows_of_every_kind(samples, family, n_classes):
+def test_the_bundle_answers_as_the_fitted_model_on_rows_of_every_kind(samples, family, fit, n_classes):
     _, rows, codes = samples
-    model = MODELS[family](rows, np.minimum(codes, n_classes - 1))
+    model = fit(rows, np.minimum(codes, n_classes - 1))
     head = head_graph(model, family, len(FEATURES))
     features, exported = Graph(feature_graph(FEATURES, SENTINEL_2_L1C)), Graph(head)
     whole = Graph(bundle_graph(FEATURES, SENTINEL_2_L1C, head, CLASSES[:n_classes], {}))
