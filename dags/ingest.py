@@ -25,23 +25,23 @@ def ingest() -> None:
 
         return list(step.collect(places()))
 
-    @task(map_index_template="{{ name }}")
-    def check(name: str, *, context_name: str = "name") -> str:
+    @task(map_index_template="{{ delivery }}")
+    def check(name: str) -> str:
         from airflow.sdk import get_current_context
 
         from geoml_ops.steps import ingest as step
 
-        get_current_context()[context_name] = name
+        get_current_context()["delivery"] = name
         return step.check(places(), name).id
 
     @task(outlets=[VERSION], trigger_rule=TriggerRule.NONE_FAILED)
     def track(*, outlet_events=None) -> str:
+        from geoml_ops.steps import decisions
         from geoml_ops.steps import ingest as step
-        from geoml_ops.steps import watch
 
         version = step.track(places())
         # Asked of the nouns and not of this run: a run that died before its event must not lose it.
-        if version is None or watch.weighed(places(), version.id):
+        if version is None or decisions.weighed(places(), version.id):
             raise AirflowSkipException("no version that monitoring has not weighed yet")
         outlet_events[VERSION].extra = {version.id: version.as_json()}
         outlet_events[VERSION].add_partitions([version.id])

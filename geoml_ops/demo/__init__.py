@@ -1,0 +1,1 @@
+"""One turn of the loop on real imagery, told as a story."""

@@ -1,0 +1,271 @@
+"""The demo's driver: one turn of the loop through Airflow's own scheduler, then a second one that monitoring starts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from geoml_ops import client
+from geoml_ops.adapters import raster, sample
+from geoml_ops.adapters.nouns import Shelf
+from geoml_ops.core.bands import SENTINEL_2_L1C, Radiometry
+from geoml_ops.core.errors import GeomlError
+from geoml_ops.core.flow import Decision, Drift, Judgement, Scene, Verdict, Version
+from geoml_ops.core.grid import Window
+from geoml_ops.demo import chapters
+from geoml_ops.demo.chain import Chain, MemoryGauge, service_has
+from geoml_ops.demo.progress import Facts, Progress, tell
+from geoml_ops.platform import network
+from geoml_ops.platform.files import read_json, whole_folder, write_json
+from geoml_ops.platform.processes import memory_mb
+from geoml_ops.settings import Settings, be_quiet
+from geoml_ops.stack import Stack, running, supervisor
+from geoml_ops.steps.places import Places
+
+N_CHAPTERS = 7
+SHIFT_DN = 1000
+
+
+@dataclass
+class Turn:
+    """The chapters of a turn; each finds its own work when it is run again."""
+
+    stack: Stack
+    chain: Chain
+    folder: Path
+    requests: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def places(self) -> Places:
+        """Folders and addresses of this stack."""
+        return self.stack.settings.places()
+
+    @property
+    def shelf(self) -> Shelf:
+        """The nouns of this workspace."""
+        return Shelf(self.places.nouns)
+
+    # --- what arrives ------------------------------------------------------------------------
+
+    def deliver(self, *names: str) -> None:
+        """Puts deliveries into the drop folder, each whole or not at all."""
+        stage = self.folder / "deliveries"
+        if not stage.exists():
+            with whole_folder(stage) as part:
+                sample.make_deliveries(self.stack.settings.data, part)
+        for name in names:
+            if not (self.places.drop / name).exists():
+                with whole_folder(self.places.drop / name) as part:
+                    shutil.copytree(stage / name, part, dirs_exist_ok=True)
+
+    def request(self, name: str, path: Path) -> str:
+        """Sends a raster to the service, keeps its map in the demo's folder and returns the prediction's id."""
+        answer = client.classify(self.stack.settings.service_url, path, self.folder / f"map-{name}.tif")
+        return answer["prediction"]
+
+    def cut(self, name: str, window: Window | None, *, shift_dn: int = 0, declared_dn: float = 0.0) -> Path:
+        """Cuts a request out of the stored scene; ``shift_dn`` is added to every measured number.
+
+        Args:
+            name: of the file in the demo's folder.
+            window: what to cut; None for the whole scene.
+            shift_dn: what the product's numbers carry on top.
+            declared_dn: the offset that the file's own metadata declare.
+        """
+        target = self.folder / "requests" / f"{name}.tif"
+        if target.exists():
+            return target
+        scene = self.scene()
+        stored = self.places.store / "data" / scene.file.path
+        dn = raster.read(stored, window)
+        if shift_dn:
+            dn = np.where(dn == 0, dn, dn + np.uint16(shift_dn)).astype(dn.dtype)
+        raster.write_scene(
+            target,
+            dn,
+            scene.grid.inside(window or scene.grid.whole),
+            SENTINEL_2_L1C,
+            Radiometry(scale=1e-4, offset_dn=declared_dn, nodata=0.0),
+            tags={"GEOML_SCENE_NAME": scene.name},
+        )
+        return target
+
+    def scene(self) -> Scene:
+        """The first accepted scene of this turn."""
+        return next(s for s in self.shelf.all(Scene) if s.declared.offset_dn == 0)
+
+    def halves(self) -> tuple[Window, Window]:
+        """The western and the eastern half of the scene."""
+        width, height = self.scene().grid.width, self.scene().grid.height
+        half = width // 2
+        return (
+            Window(col=0, row=0, width=half, height=height),
+            Window(col=half, row=0, width=width - half, height=height),
+        )
+
+    # --- the chapters ------------------------------------------------------------------------
+
+    def first_model(self) -> Facts:
+        """The scene and the western labels arrive; everything up to the first champion follows by itself."""
+        self.deliver(sample.SCENE, sample.LABELS_WEST)
+        ran = self.chain.start("ingest")
+        return self._outcome(ran, must_follow=True)
+
+    def same_again(self) -> Facts:
+        """The drop folder is swept again: nothing is new, nothing is made."""
+        before = sorted(p.name for p in self.places.nouns.rglob("*.json"))
+        self.chain.start("ingest")
+        made = sorted({p.name for p in self.places.nouns.rglob("*.json")} - set(before))
+        if made:
+            raise GeomlError(f"A second sweep of the same deliveries made {len(made)} nouns: {', '.join(made[:5])}.")
+        return {"nouns": len(before)}
+
+    def quiet_ground(self) -> Facts:
+        """Requests of ground like the training ground: nothing may happen."""
+        west, _ = self.halves()
+        return self._asked([("west", self.cut("west", west))])
+
+    def shifted_numbers(self) -> Facts:
+        """The same scene with +1000 DN: undeclared it is stopped and named, declared it gives the same map."""
+        west, _ = self.halves()
+        self.deliver(sample.SCENE_SHIFTED_UNDECLARED)
+        refused = self._outcome(self.chain.start("ingest"), must_follow=False)
+        undeclared = self._asked([("undeclared", self.cut("undeclared", west, shift_dn=SHIFT_DN))])
+        self.deliver(sample.SCENE_SHIFTED_DECLARED)
+        accepted = self._outcome(self.chain.start("ingest"), must_follow=False)
+        path = self.cut("declared", west, shift_dn=SHIFT_DN, declared_dn=-float(SHIFT_DN))
+        declared = self._asked([("declared", path)])
+        maps = [raster.read(self.folder / f"map-{name}.tif") for name in ("west", "declared", "undeclared")]
+        return {
+            "refused": refused,
+            "undeclared": undeclared,
+            "accepted": accepted,
+            "declared": declared,
+            "verdicts": self._verdicts(sample.SCENE_SHIFTED_UNDECLARED, sample.SCENE_SHIFTED_DECLARED),
+            "identical": bool(np.array_equal(maps[0], maps[1])),
+            "changed_share": float((maps[0][0] != maps[2][0]).mean()),
+        }
+
+    def new_ground(self) -> Facts:
+        """Requests of ground the champion never saw: named, and labels asked for."""
+        _, east = self.halves()
+        return self._asked([("east", self.cut("east", east)), ("whole", self.cut("whole", None))])
+
+    def second_model(self) -> Facts:
+        """The eastern labels arrive; monitoring starts the second training, the gate decides."""
+        self.deliver(sample.LABELS_EAST)
+        facts = self._outcome(self.chain.start("ingest"), must_follow=True)
+        facts["prediction"] = self.request("after", self.cut("whole", None))
+        return facts
+
+    # --- what came of it ---------------------------------------------------------------------
+
+    def _outcome(self, ran: Facts, *, must_follow: bool) -> Facts:
+        facts: Facts = {"version": ran["ingest"].get("track") or ""}
+        if "watch" in ran:
+            facts["decision"] = ran["watch"]["decide"]["decision"]
+            facts["because"] = ran["watch"]["decide"]["because"]
+            facts["retrain"] = ran["watch"].get("announce") or ""
+        if "publish" in ran:
+            facts["evaluation"] = ran["train"]["choose"]
+            facts["judgement"] = ran["publish"]["judge"]
+            judgement = self.shelf.get(Judgement, facts["judgement"])
+            facts["outcome"] = judgement.outcome
+            tell(f"      gate: {judgement.outcome}, {judgement.difference.value:+.3f} against {judgement.against}")
+            if ran["publish"].get("release"):
+                entry = self.shelf.any(ran["publish"]["release"])
+                seen = service_has(self.stack.settings.service_url, entry.number)  # type: ignore[attr-defined]
+                facts["entry"], facts["bundle"] = entry.id, seen.get("bundle")
+                tell(f"      the service answers with model {entry.number}")  # type: ignore[attr-defined]
+        elif must_follow:
+            raise GeomlError(
+                f"No training followed: {facts.get('because') or 'no version was made'}",
+                f"read the verdicts under {self.places.nouns / 'verdict'}",
+            )
+        return facts
+
+    def _asked(self, requests: Sequence[tuple[str, Path]]) -> Facts:
+        predictions = {name: self.request(name, path) for name, path in requests}
+        ran = self.chain.start("patrol")
+        decision = self.shelf.get(Decision, ran["patrol"]["decide"]["decision"])
+        drift = self.shelf.get(Drift, decision.drift) if decision.drift else None
+        tell(f"      {drift.diagnosis.cause if drift else 'nothing compared'} → {decision.action}")
+        return {
+            "predictions": predictions,
+            "decision": decision.id,
+            "drift": drift.id if drift else "",
+            "cause": drift.diagnosis.cause if drift else "",
+            "action": decision.action,
+            "fired": decision.fired,
+        }
+
+    def _verdicts(self, *deliveries: str) -> dict[str, str]:
+        return {v.delivery: v.id for v in self.shelf.all(Verdict) if v.delivery in deliveries}
+
+    def latest_version(self) -> Version:
+        """The newest version of the store."""
+        return list(self.shelf.all(Version))[-1]
+
+
+def main(settings: Settings, *, fresh: bool = False) -> int:
+    """Turns the loop, writes ``workspace/demo/report.html`` and ``report.json``, returns the exit code."""
+    be_quiet()
+    if supervisor(settings) is not None:
+        raise GeomlError("The stack of this workspace is up; the demo needs it for itself.", "make down")
+    folder = settings.workspace.resolve() / "demo"
+    if fresh:
+        _forget(settings)
+    # Before any thread: from here on this process and its children see loopback and nothing else.
+    alone = network.go_alone()
+    stack = Stack(settings, witnessed=True)
+    progress = Progress(folder / "progress.json", N_CHAPTERS)
+    tell("One turn of the loop. Airflow, MLflow, the service and Evidently start on free ports of this machine.")
+    tell(
+        "Nothing beyond loopback can be reached." if alone else "Connections beyond loopback are refused and recorded."
+    )
+    with running(stack) as up, MemoryGauge(up) as gauge:
+        turn = Turn(up, Chain(up), folder)
+        facts = _chapters(turn, progress)
+        stopwatch = _kept(folder / "seconds.json", turn.chain.seconds)
+        peak_mb = max(
+            gauge.peak_mb + memory_mb([]), read_json(folder / "peak.json") if (folder / "peak.json").exists() else 0
+        )
+        write_json(folder / "peak.json", peak_mb)
+        attempts = up.witness_file.read_text().splitlines() if up.witness_file.exists() else []
+        chapters.write(turn.places, folder, facts, seconds=stopwatch, peak_mb=peak_mb, alone=alone, attempts=attempts)
+    if attempts:
+        raise GeomlError(f"{len(attempts)} connections beyond loopback were tried.", f"read {stack.witness_file}")
+    tell(f"\nThe story with its pictures: {folder / 'report.html'}\nNext: make up, and open the links it prints.")
+    return 0
+
+
+def _chapters(turn: Turn, progress: Progress) -> dict[str, Facts]:
+    plan = (
+        ("first_model", "A scene and western labels arrive: ingest, train, publish", turn.first_model),
+        ("same_again", "The same deliveries again: nothing new", turn.same_again),
+        ("quiet_ground", "Requests of ground like the training ground", turn.quiet_ground),
+        ("shifted_numbers", "The scene with +1000 DN, undeclared and declared", turn.shifted_numbers),
+        ("new_ground", "Requests of ground the champion never saw", turn.new_ground),
+        ("second_model", "Labels of that ground arrive: retrain, gate, swap or hold", turn.second_model),
+    )
+    return {name: progress.chapter(name, title, work) for name, title, work in plan}
+
+
+def _kept(path: Path, seconds: dict[str, float]) -> dict[str, float]:
+    # A resumed turn adds to what the killed one measured.
+    before = read_json(path) if path.exists() else {}
+    merged = {name: before.get(name, 0.0) + value for name, value in seconds.items()} | {
+        name: value for name, value in before.items() if name not in seconds
+    }
+    write_json(path, merged)
+    return merged
+
+
+def _forget(settings: Settings) -> None:
+    for item in settings.workspace.resolve().iterdir():
+        if item.name != "venv":
+            shutil.rmtree(item) if item.is_dir() else item.unlink()
