@@ -192,15 +192,36 @@ def write_scene(
     """
     if dn.shape != (len(contract.bands), *grid.shape) or dn.dtype.name != contract.dtype:
         raise ValueError(f"{dn.dtype} {dn.shape} does not fit {contract.sensor} on {grid.shape}")
+    with _written(path, dn, grid, declared.nodata) as target:
+        target.descriptions = contract.names
+        target.scales = [declared.scale] * len(contract.bands)
+        target.offsets = [declared.offset_dn * declared.scale] * len(contract.bands)
+        target.update_tags(**dict(tags or {}))
+
+
+def write_band(path: Path, dn: NDArray[np.unsignedinteger], grid: Grid) -> None:
+    """Writes one band ``(y, x)`` as a bare GeoTIFF, as a producer delivers it: no name, no radiometry.
+
+    Raises:
+        StorageFull: no space left; an older file under ``path`` is untouched.
+        Refused: the file read back differs from ``dn``.
+    """
+    with _written(path, dn[None], grid, None):
+        pass
+
+
+@contextmanager
+def _written(path: Path, dn: NDArray[np.unsignedinteger], grid: Grid, nodata: float | None) -> Iterator[Any]:
+    """Yields a dataset to describe; then writes ``dn`` into it, reads it back, and lets it appear."""
     profile = {
         "driver": "GTiff",
-        "dtype": contract.dtype,
-        "count": len(contract.bands),
+        "dtype": dn.dtype.name,
+        "count": dn.shape[0],
         "height": grid.height,
         "width": grid.width,
         "crs": rasterio.CRS.from_epsg(grid.epsg),
         "transform": rasterio.Affine(*grid.transform),
-        "nodata": declared.nodata,
+        "nodata": nodata,
         "tiled": True,
         "blockxsize": CHUNK_PX,
         "blockysize": CHUNK_PX,
@@ -212,13 +233,10 @@ def write_scene(
     }
     with no_space_as_storage_full(path), whole_file(path) as part:
         with rasterio.Env(**_CLOSED), rasterio.open(part, "w", **profile) as target:
-            target.descriptions = contract.names
-            target.scales = [declared.scale] * len(contract.bands)
-            target.offsets = [declared.offset_dn * declared.scale] * len(contract.bands)
-            target.update_tags(**dict(tags or {}))
+            yield target
             target.write(dn)
         # A GeoTIFF cut short by a full disk or a kill opens and reads as zeros (GDAL 3.10).
-        for position in range(len(contract.bands)):
+        for position in range(dn.shape[0]):
             if not np.array_equal(read(part, bands=[position])[0], dn[position]):
                 raise Refused(f"{path.name} does not read back as it was written.", "check the disk")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pyproj
@@ -65,7 +66,8 @@ def scene_item(scene: Scene, contract: Contract) -> dict[str, Any]:
     file = FileExtension.ext(asset, add_if_missing=True)
     file.checksum = f"1220{scene.file.sha256}"
     file.size = scene.file.size
-    content: dict[str, Any] = item.to_dict(include_self_link=False)
+    # Shapely and pystac leave tuples in; the schemas know lists only.
+    content: dict[str, Any] = json.loads(json.dumps(item.to_dict(include_self_link=False)))
     check_item(content)
     return content
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pyogrio
+import pyproj
 import shapely
 from numpy.typing import NDArray
 from pyogrio import raw
@@ -146,6 +147,9 @@ def _read_geojson(path: Path, field: str) -> tuple[str, NDArray[np.object_], lis
         raise BadInput(f"{path.name} has no field {field!r}.", "name the field of classes")
     named = str(((content.get("crs") or {}).get("properties") or {}).get("name", "EPSG:4326"))
     code = re.fullmatch(r"(?:urn:ogc:def:crs:)?EPSG:[\d.]*:?(\d{4,6})", named)
+    crs = f"EPSG:{code[1]}" if code else ("EPSG:4326" if "CRS84" in named else "")
+    if crs:
+        pyproj.CRS.from_epsg(int(crs.removeprefix("EPSG:")))
     texts = [json.dumps(feature.get("geometry")) for feature in features]
     geometries = shapely.from_geojson(np.asarray(texts, dtype=object)) if texts else np.empty(0, dtype=object)
-    return f"EPSG:{code[1]}" if code else ("EPSG:4326" if "CRS84" in named else ""), geometries, values
+    return crs, geometries, values

@@ -60,19 +60,19 @@ class Rule:
     blocking: bool = True
 
 
-def _whole(columns: Sequence[str], key: str, n_rows: int | None, rows: str) -> tuple[Rule, ...]:
-    """Schema, row count and nulls: without them an empty table passes every other rule."""
+def _whole(columns: Sequence[str], judged: Sequence[str], key: str, n_rows: int | None, rows: str) -> tuple[Rule, ...]:
+    """Schema, row count and nulls of judged columns: without them an empty table passes every other rule."""
     exact = n_rows is not None
     return (
         Rule(
-            name="facts complete",
+            name=f"{rows}: facts complete",
             about="columns",
             allowed=tuple(columns),
             passed="Every fact was measured.",
             failed="Facts are missing or unexpected: {found}.",
         ),
         Rule(
-            name=f"{rows} counted",
+            name=f"{rows}: counted",
             about="row count",
             low=n_rows if exact else 1,
             high=n_rows,
@@ -81,26 +81,28 @@ def _whole(columns: Sequence[str], key: str, n_rows: int | None, rows: str) -> t
         ),
         *(
             Rule(
-                name=f"{column} known",
+                name=f"{rows}: {column} known",
                 about="not null",
                 column=column,
                 key=key,
                 passed=f"{column} is known for all {rows}.",
                 failed=f"{column} is not known for {{found}}.",
             )
-            for column in columns
+            for column in judged
         ),
     )
 
 
 # --- scenes ----------------------------------------------------------------------------------
 
-DELIVERED = ("band", "problem", "crs", "pixel_m", "left", "right", "bottom", "top", "dtype")
-MEASURED = ("band", "nodata_share", "low", "middle", "high", "inside_share", "sd", "twin")
+DELIVERED = ("band", "problem")
+HEADER = ("crs", "pixel_m", "left", "right", "bottom", "top", "dtype")
+NUMBERS = ("nodata_share", "low", "middle", "high", "inside_share", "sd", "twin")
+MEASURED = ("band", *HEADER, *NUMBERS)
 
 
 def delivered_rules(contract: Contract) -> tuple[Rule, ...]:
-    """Rules about band files before their pixels are believed; rows have the columns ``DELIVERED``."""
+    """Rules that have to hold before there is anything to measure; rows have the columns ``DELIVERED``."""
     return (
         Rule(
             name="bands by name",
@@ -118,7 +120,13 @@ def delivered_rules(contract: Contract) -> tuple[Rule, ...]:
             passed="Every band could be read onto the common grid.",
             failed="{found}",
         ),
-        *_whole(DELIVERED, "band", len(contract.bands), "bands"),
+        *_whole(DELIVERED, DELIVERED, "band", len(contract.bands), "band files"),
+    )
+
+
+def header_rules(contract: Contract) -> tuple[Rule, ...]:
+    """Rules about what the band files say of themselves; rows have the columns ``HEADER`` and ``band``."""
+    return (
         Rule(
             name="CRS",
             about="matches",
@@ -169,10 +177,12 @@ def delivered_rules(contract: Contract) -> tuple[Rule, ...]:
 
 
 def measured_rules(contract: Contract, most_nodata: float = 0.95, least_inside: float = 0.99) -> tuple[Rule, ...]:
-    """Rules about the numbers in the bands; rows have the columns ``MEASURED``, shares are 0 to 1."""
+    """Rules about headers and numbers of bands; rows have the columns ``MEASURED``, shares are 0 to 1."""
     low, high = (contract.bands[0].valid[0], contract.bands[0].valid[1])
+    judged = ("band", *HEADER, "nodata_share", "inside_share", "sd", "twin")
     return (
-        *_whole(MEASURED, "band", len(contract.bands), "bands"),
+        *_whole(MEASURED, judged, "band", len(contract.bands), "bands"),
+        *header_rules(contract),
         Rule(
             name="nodata share",
             about="between",
@@ -226,7 +236,7 @@ def measured_rules(contract: Contract, most_nodata: float = 0.95, least_inside: 
 
 
 def measure(dn: NDArray[np.unsignedinteger], contract: Contract, declared: Radiometry) -> list[Row]:
-    """Returns one row per band with the columns ``MEASURED``; None where nothing was observed.
+    """Returns one row per band with the columns ``NUMBERS``; None where nothing was observed.
 
     Args:
         dn: ``(band, y, x)`` as delivered, in the contract's order.
@@ -306,22 +316,21 @@ LABELLED = ("label", "problem", "crs", "inside")
 MOST_VERTICES = 10_000
 
 
-def label_rules(known: Sequence[str], crs: Sequence[str]) -> tuple[Rule, ...]:
+def label_rules(known: Sequence[str]) -> tuple[Rule, ...]:
     """Rules about labelled polygons; rows have the columns ``LABELLED``.
 
     Args:
         known: every label name that the experiment maps or ignores.
-        crs: of the accepted scenes.
     """
     return (
-        *_whole(LABELLED, "label", None, "polygons"),
+        *_whole(LABELLED, LABELLED, "label", None, "polygons"),
         Rule(
             name="label CRS",
-            about="in set",
+            about="matches",
             column="crs",
-            allowed=tuple(crs),
-            passed=f"The polygons are in the CRS of a scene ({', '.join(crs)}).",
-            failed=f"The polygons are in {{found}}, the scenes in {', '.join(crs)}; reproject the polygons.",
+            pattern=r"EPSG:\d{4,6}",
+            passed="The polygons are in a CRS that EPSG lists.",
+            failed="The CRS of the polygons has no EPSG code: {found}.",
         ),
         Rule(
             name="class names",
@@ -361,22 +370,27 @@ def label_rules(known: Sequence[str], crs: Sequence[str]) -> tuple[Rule, ...]:
 
 
 def describe_polygons(
-    geometries: NDArray[np.object_], labels: Sequence[str | None], crs: str, scenes: Sequence[tuple[str, Bounds]]
+    geometries: NDArray[np.object_], labels: Sequence[str | None], crs: str, inside: NDArray[np.bool_]
 ) -> list[Row]:
     """Returns one row per polygon with the columns ``LABELLED``.
 
     Args:
-        geometries: shapely geometries.
+        geometries: shapely geometries; None where a row has none.
         labels: class name of each; None or empty where it has none.
         crs: of the polygons.
-        scenes: CRS and bounds of every accepted scene; those in another CRS cannot overlap.
+        inside: whether each touches a scene, from :func:`touching`.
     """
-    ground = shapely.union_all([shapely.box(*b.as_tuple()) for their_crs, b in scenes if their_crs == crs])
-    inside = shapely.intersects(geometries, ground)
     return [
         {"label": label or None, "problem": _flaw(geometry), "crs": crs, "inside": float(touches)}
         for geometry, label, touches in zip(geometries, labels, inside, strict=True)
     ]
+
+
+def touching(geometries: NDArray[np.object_], scenes: Sequence[Bounds]) -> NDArray[np.bool_]:
+    """Returns which geometries share ground with any of the scenes; both in the same CRS."""
+    ground = shapely.union_all([shapely.box(*bounds.as_tuple()) for bounds in scenes])
+    with np.errstate(invalid="ignore"):
+        return np.asarray(shapely.intersects(geometries, ground), dtype=bool)
 
 
 def one_class_check(labels: Sequence[str | None]) -> Check:

@@ -1,0 +1,213 @@
+"""A delivery on its way to one named-band grid, or to one file of polygons; checked as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from geoml_ops.adapters import crs, gx, raster, stac, vector
+from geoml_ops.core.bands import Contract, contract_for
+from geoml_ops.core.errors import BadInput
+from geoml_ops.core.flow import BandSource, Check, FileRef, Labels, Scene
+from geoml_ops.core.grid import Bounds, Grid
+from geoml_ops.domain import checks as rules
+from geoml_ops.domain.delivery import LabelsDelivery, SceneDelivery, band_of, declare, read_product
+from geoml_ops.platform.files import sha256_of, write_json
+from geoml_ops.steps.deliveries import Delivery
+
+PRODUCT = "MTD_MSIL1C.xml"
+
+
+@dataclass
+class Judged:
+    """What is known about a delivery so far; ``noun`` stays None where none could be made."""
+
+    checks: list[Check] = field(default_factory=list)
+    outcomes: list[gx.Outcome] = field(default_factory=list)
+    noun: Scene | Labels | None = None
+
+    def ask(self, title: str, rows: Sequence[rules.Row], columns: Sequence[str], of: Sequence[rules.Rule]) -> bool:
+        """Adds what GX says; returns whether no blocking check failed so far."""
+        outcome = gx.validate(title, rows, columns, of)
+        self.outcomes.append(outcome)
+        self.checks.extend(outcome.checks)
+        return self.accepted
+
+    @property
+    def accepted(self) -> bool:
+        """Whether anything was checked and no blocking check failed."""
+        return bool(self.checks) and all(check.passed or not check.blocking for check in self.checks)
+
+
+def read_scene(delivery: Delivery, said: SceneDelivery, judged: Judged, scratch: Path) -> None:
+    """Reads band files and writes ``scene.tif`` and its JSON to ``scratch``, as far as it gets.
+
+    Args:
+        delivery: the listed delivery.
+        said: its declaration.
+        judged: what was found is added here.
+        scratch: an empty folder.
+
+    Raises:
+        BadInput: the sensor or the product metadata are unusable.
+    """
+    contract = contract_for(said.sensor)
+    by_band = _band_files(delivery, contract)
+    headers, dn = _harmonise(delivery, by_band, contract)
+    rows = [{"band": row["band"], "problem": row["problem"]} for row in headers]
+    product_files = [name for name in delivery.files if name.rsplit("/", 1)[-1] == PRODUCT]
+    product = read_product((delivery.folder / product_files[0]).read_bytes()) if product_files else None
+    declaration, said_checks = declare(said, product, [row.get("declared") for row in headers], contract)
+    judged.checks.extend(said_checks)
+    complete = judged.ask("Bands as delivered", rows, rules.DELIVERED, rules.delivered_rules(contract))
+    if dn is None or declaration is None or not complete:
+        return
+    numbers = rules.measure(dn, contract, declaration.radiometry)
+    table = [
+        {"band": row["band"], **{k: row[k] for k in rules.HEADER}, **measured}
+        for row, measured in zip(headers, numbers, strict=True)
+    ]
+    judged.ask("Bands as measured", table, rules.MEASURED, rules.measured_rules(contract))
+    judged.checks.append(rules.offset_check(numbers, declaration.radiometry))
+    grid = next(row["grid"] for row in headers if row["pixel_m"] == contract.pixel_m)
+    raster.write_scene(
+        scratch / "scene.tif", dn, grid, contract, declaration.radiometry, {"GEOML_SENSOR": contract.sensor}
+    )
+    scene = Scene(
+        name=delivery.name,
+        sensor=contract.sensor,
+        acquired=declaration.acquired,
+        baseline=declaration.baseline,
+        declared=declaration.radiometry,
+        grid=grid,
+        bands=tuple(
+            BandSource(
+                name=row["band"],
+                file=delivery.files[by_band[row["band"]][0]],
+                gsd_m=row["pixel_m"],
+                resampling="none" if row["pixel_m"] == contract.pixel_m else contract.band(row["band"]).resampling,
+            )
+            for row in headers
+        ),
+        file=_file_ref(scratch / "scene.tif", f"data/scenes/{delivery.name}/scene.tif"),
+    )
+    judged.noun = scene
+    write_json(scratch / "scene.json", scene.as_json())
+    write_json(scratch / "item.json", stac.scene_item(scene, contract))
+
+
+def _band_files(delivery: Delivery, contract: Contract) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in delivery.files:
+        band = band_of(name.rsplit("/", 1)[-1])
+        if band in contract.names:
+            found.setdefault(str(band), []).append(name)
+    return found
+
+
+def _harmonise(
+    delivery: Delivery, by_band: dict[str, list[str]], contract: Contract
+) -> tuple[list[rules.Row], NDArray[Any] | None]:
+    """Returns one row per delivered band, and all bands on one grid, or None where one cannot be brought there."""
+    rows: list[rules.Row] = []
+    for band in contract.bands:
+        for name in by_band.get(band.name, []):
+            rows.append({"band": band.name, "problem": "", **_header(delivery.folder / name, contract)})
+        if len(by_band.get(band.name, [])) > 1:
+            rows[-1]["problem"] = f"{band.name} was delivered {len(by_band[band.name])} times."
+    grid: Grid | None = next(
+        (row["grid"] for row in rows if not row["problem"] and row["pixel_m"] == contract.pixel_m), None
+    )
+    layers = []
+    for row in rows:
+        if row["problem"]:
+            continue
+        try:
+            if grid is None:
+                raise BadInput(f"No readable band has pixels of {contract.pixel_m:g} m, so there is no common grid.")
+            path = delivery.folder / by_band[row["band"]][0]
+            how = contract.band(row["band"]).resampling
+            layers.append(raster.to_grid(path, grid, how, contract.radiometry.nodata))
+        except BadInput as error:
+            row["problem"] = str(error)
+    whole = [row["band"] for row in rows] == list(contract.names) and len(layers) == len(rows)
+    same = {layer.dtype.name for layer in layers} == {contract.dtype}
+    return rows, np.stack(layers) if whole and same else None
+
+
+def _header(path: Path, contract: Contract) -> rules.Row:
+    try:
+        facts = raster.describe(path)
+        if facts.dtype != contract.dtype:
+            raise BadInput(f"{path.name} holds {facts.dtype} numbers, {contract.sensor} has {contract.dtype}.")
+        if facts.nodata not in (None, contract.radiometry.nodata):
+            raise BadInput(f"{path.name} declares {facts.nodata:g} as nodata, {contract.sensor} has 0.")
+        return {
+            "crs": facts.grid.crs,
+            "pixel_m": facts.grid.pixel_m,
+            **dict(zip(("left", "bottom", "right", "top"), facts.grid.bounds.as_tuple(), strict=True)),
+            "dtype": facts.dtype,
+            "grid": facts.grid,
+            "declared": facts.declared,
+        }
+    except BadInput as error:
+        return {"problem": str(error)}
+
+
+def read_labels(
+    delivery: Delivery,
+    said: LabelsDelivery,
+    scenes: Sequence[Scene],
+    known: Sequence[str],
+    judged: Judged,
+    scratch: Path,
+) -> None:
+    """Reads polygons and writes ``labels.gpkg`` and its JSON to ``scratch``, as far as it gets.
+
+    Args:
+        delivery: the listed delivery.
+        said: its declaration.
+        scenes: the accepted ones.
+        known: every label name that the experiment maps or ignores.
+        judged: what was found is added here.
+        scratch: an empty folder.
+
+    Raises:
+        BadInput: the file is missing or unreadable.
+    """
+    if said.file not in delivery.files:
+        raise BadInput(f"The delivery holds no file {said.file[:120]!r}.", "name a file inside the delivery's folder")
+    polygons = vector.read_polygons(delivery.folder / said.file, said.class_field)
+    inside = np.zeros(len(polygons.labels), dtype=bool)
+    for theirs in sorted({scene.grid.crs for scene in scenes}):
+        ground = [scene.grid.bounds for scene in scenes if scene.grid.crs == theirs]
+        inside |= rules.touching(crs.reproject(polygons.geometries, polygons.crs, theirs), ground)
+    rows = rules.describe_polygons(polygons.geometries, polygons.labels, polygons.crs, inside)
+    judged.ask("Polygons", rows, rules.LABELLED, rules.label_rules(known))
+    judged.checks.append(rules.one_class_check(polygons.labels))
+    if any(row["problem"] or not row["label"] for row in rows) or not rows:
+        return
+    goal = scratch / "labels.gpkg"
+    names = [str(label) for label in polygons.labels]
+    vector.write_polygons(goal, polygons.geometries, names, said.class_field, polygons.crs)
+    left, bottom, right, top = (float(v) for v in shapely.total_bounds(polygons.geometries))
+    labels = Labels(
+        name=delivery.name,
+        crs=polygons.crs,
+        bounds=Bounds(left=left, bottom=bottom, right=right, top=top),
+        class_field=said.class_field,
+        n_polygons={name: names.count(name) for name in sorted(set(names))},
+        file=_file_ref(goal, f"data/labels/{delivery.name}/labels.gpkg"),
+    )
+    judged.noun = labels
+    write_json(scratch / "labels.json", labels.as_json())
+
+
+def _file_ref(path: Path, home: str) -> FileRef:
+    return FileRef(path=home, sha256=sha256_of(path), size=path.stat().st_size)
