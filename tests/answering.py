@@ -85,8 +85,8 @@ def write_bundle(folder: Path, steepness: float = 0.01, evaluation: str = "evalu
 
 def publish(tracking_uri: str, model: str, folder: Path, bundle: Bundle, *, alias: str | None = "champion") -> int:
     """Registers the files of ``folder`` as MLflow itself would, and returns the version number."""
-    import mlflow  # noqa: PLC0415
-    from mlflow import MlflowClient  # noqa: PLC0415
+    import mlflow
+    from mlflow import MlflowClient
 
     mlflow.set_tracking_uri(tracking_uri)
     client = MlflowClient(tracking_uri)

@@ -1,0 +1,317 @@
+"""Classify: which model answers, and a raster through it into a map with its evidence.
+
+The service, and whatever else answers requests, calls these functions and nothing beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoml_ops.adapters import cog, png, raster
+from geoml_ops.adapters.nouns import Shelf
+from geoml_ops.adapters.ort import Graph
+from geoml_ops.adapters.predictions import MAP, PICTURE, SKETCHES, PredictionLog
+from geoml_ops.adapters.raster import RasterFacts
+from geoml_ops.adapters.registry import Opened, Registry, Release, open_bundle
+from geoml_ops.core.bands import Contract, Radiometry, contract_for, to_contract
+from geoml_ops.core.errors import BadInput, NotFound, Refused
+from geoml_ops.core.flow import Bundle, Entry, FileRef, Prediction, Scene
+from geoml_ops.core.grid import Grid
+from geoml_ops.domain.sketch import sketch_tiles
+from geoml_ops.domain.tiling import NODATA_CLASS, Run, classify_array
+from geoml_ops.platform.files import read_json, sha256_of, whole_file, write_json
+from geoml_ops.platform.log import logger
+from geoml_ops.steps.places import Places
+
+ALIAS = "champion"
+TILE_PX = 256
+SKETCH_PX = 128
+PICTURE_BANDS = ("B04", "B03", "B02")
+PICTURE_PX = 4096
+_log = logger("classify")
+
+
+@dataclass(frozen=True)
+class _Request:
+    """A raster that was described and fits the model."""
+
+    source: Path
+    sha256: str
+    name: str
+    facts: RasterFacts
+    declared: Radiometry
+    limits: raster.Limits
+
+
+@dataclass(frozen=True)
+class Model:
+    """A bundle that was checked, loaded and tried.
+
+    Attributes:
+        bundle: what it is.
+        release: under which number the registry holds it.
+        run: its graph.
+    """
+
+    bundle: Bundle
+    release: Release
+    run: Run
+
+    @property
+    def contract(self) -> Contract:
+        """The bands it reads, in its order and radiometry."""
+        contract = contract_for(self.bundle.sensor).subset(self.bundle.bands)
+        return contract.model_copy(update={"radiometry": self.bundle.radiometry})
+
+
+def champion(places: Places, registry: Registry, current: Model | None = None) -> Model:
+    """Returns the model that the registry's champion alias points at; ``current`` when that is still it.
+
+    A new one is fetched, checked by digest, tried on a small input and remembered for a start without registry.
+
+    Raises:
+        NotFound: there is no champion.
+        Unavailable: the registry does not answer.
+        Refused: the champion's files are not what they claim; ``current`` is still good.
+    """
+    release = registry.release(places.model, ALIAS)
+    if current is not None and current.release == release:
+        return current
+    model = load(registry.fetch(release, places.bundles), release)
+    shelf = Shelf(places.nouns)
+    shelf.put(model.bundle)
+    shelf.put(entry_of(model))
+    write_json(_memory(places), vars(release))
+    _log.info("champion", model=release.model, number=release.number, bundle=release.bundle)
+    return model
+
+
+def entry_of(model: Model) -> Entry:
+    """Returns the registry's entry that a model was loaded from."""
+    return Entry(bundle=model.release.bundle, model=model.release.model, number=model.release.number)
+
+
+def last_champion(places: Places) -> Model:
+    """Returns the champion that served last on this machine, from disk alone.
+
+    Raises:
+        NotFound: none did, or its files are gone.
+        Refused: its files were altered.
+    """
+    try:
+        release = Release(**read_json(_memory(places)))
+    except (OSError, ValueError, TypeError):
+        raise NotFound("No model has served on this machine yet.", "train and publish a model") from None
+    return load(open_bundle(places.bundles, release.graph_sha256, release.bundle), release)
+
+
+def load(opened: Opened, release: Release) -> Model:
+    """Returns a model that has answered once.
+
+    Raises:
+        Refused: the graph breaks the house's promises: signature, probabilities, NaN means no answer.
+    """
+    graph = Graph(opened.graph, threads=1)
+    bands, classes = len(opened.bundle.bands), len(opened.bundle.classes)
+    if (graph.n_bands, graph.n_out) != (bands, classes):
+        raise Refused(
+            f"The graph of {opened.bundle.id} reads {graph.n_bands} bands and knows {graph.n_out} classes, "
+            f"its bundle names {bands} and {classes}."
+        )
+    rows = np.linspace(200, 4000, bands * 16, dtype=np.float32).reshape(1, bands, 4, 4)
+    rows[:, :, 0, 0] = np.nan
+    answer = graph.run(rows)
+    sums, valid = answer.probability.sum(axis=1)[0], answer.valid[0, 0].astype(bool)
+    if valid[0, 0] or not valid.any() or not np.allclose(sums[valid], 1.0, atol=1e-3):
+        raise Refused(f"The graph of {opened.bundle.id} does not answer as a classifier: NaN or sums are wrong.")
+    return Model(opened.bundle, release, graph.run)
+
+
+def classify(
+    places: Places,
+    source: Path,
+    model: Model,
+    *,
+    name: str = "",
+    limits: raster.Limits = raster.LIMITS,
+) -> Prediction:
+    """Returns the prediction for a raster: its map, sketches and picture are on disk, it is logged.
+
+    The id follows from the model and the bytes of the raster; asking again finds the first answer.
+
+    Args:
+        places: where predictions are kept.
+        source: a GeoTIFF with named bands and declared radiometry; nothing beside it is read.
+        model: what answers.
+        name: what people call the raster.
+        limits: what the raster may be.
+
+    Raises:
+        BadInput: bands, radiometry, grid or content do not fit the model; nothing is kept.
+        TooLarge: beyond ``limits``.
+        StorageFull: no space left; nothing half-written stays.
+    """
+    facts = raster.describe(source, limits)
+    declared = _declared(facts, model.contract)
+    request = _Request(source, sha256_of(source), name, facts, declared, limits)
+    shelf, log = Shelf(places.nouns), PredictionLog(places.predictions)
+    prediction_id = _id(model, request)
+    earlier = _earlier(shelf, prediction_id)
+    if earlier is None or not _whole(log.home(prediction_id), earlier):
+        earlier = _answer(shelf, log.home(prediction_id), model, request, earlier)
+    if log.append(prediction_id, datetime.now(UTC)):
+        _log.info("classified", prediction=prediction_id, bundle=model.bundle.id, valid_share=earlier.valid_share)
+    return earlier
+
+
+def _answer(shelf: Shelf, home: Path, model: Model, request: _Request, earlier: Prediction | None) -> Prediction:
+    bundle, contract, facts = model.bundle, model.contract, request.facts
+    numbers = raster.read(request.source, bands=contract.order(facts.names), limits=request.limits)
+    dn = to_contract(numbers, request.declared, contract)
+    classes, confidence = classify_array(dn, model.run, TILE_PX, bundle.halo_px)
+    known = classes != NODATA_CLASS
+    if not known.any():
+        raise BadInput(
+            f"None of the {known.size} pixels was observed in all of {', '.join(contract.names)}; no map.",
+            f"check the raster's nodata value ({request.declared.nodata:g}) and that the area was imaged",
+        )
+    # What the first answer said about its origin stays, so that a repaired file has the same bytes.
+    scenes = earlier.scenes if earlier else _scenes(shelf, facts, request.sha256)
+    cog.write_map(
+        home / MAP,
+        classes,
+        confidence,
+        facts.grid,
+        names=bundle.classes,
+        colours=bundle.colours,
+        tags=_tags(model, request, scenes),
+    )
+    columns = sketch_tiles(
+        dn,
+        contract.names,
+        facts.grid,
+        SKETCH_PX,
+        classes=classes,
+        confidence=confidence,
+        class_names=bundle.classes,
+    )
+    write_json(home / SKETCHES, columns)
+    _write_picture(home / PICTURE, dn, contract.names)
+    counts = np.bincount(classes[known], minlength=len(bundle.classes))
+    return shelf.put(
+        Prediction(
+            bundle=bundle.id,
+            graph_sha256=bundle.file.sha256,
+            model=model.release.model,
+            number=model.release.number,
+            source=FileRef(path=request.source.name, sha256=request.sha256, size=request.source.stat().st_size),
+            source_name=earlier.source_name if earlier else request.name or _said_name(shelf, scenes),
+            scenes=scenes,
+            declared=request.declared,
+            grid=facts.grid,
+            map=_file(home / MAP),
+            sketches=_file(home / SKETCHES),
+            valid_share=round(float(known.mean()), 6),
+            class_shares={n: round(float(c / known.sum()), 6) for n, c in zip(bundle.classes, counts, strict=True)},
+            mean_confidence=round(float(confidence[known].astype(np.float64).mean()), 6),
+            tile_px=SKETCH_PX,
+        )
+    )
+
+
+def _id(model: Model, request: _Request) -> str:
+    release = model.release
+    return Prediction.id_for(model.bundle.id, release.model, release.number, request.sha256, SKETCH_PX)
+
+
+def _declared(facts: RasterFacts, contract: Contract) -> Radiometry:
+    """Returns the raster's own radiometry once its bands, pixels and place were found to fit."""
+    contract.order(facts.names)
+    if facts.declared is None:
+        raise BadInput(
+            "The raster does not declare its radiometry: the GDAL scale of its bands is 1.",
+            f"set scale {contract.radiometry.scale:g} and the offset of its processing baseline on every band "
+            "(0, or -0.1 since baseline 04.00)",
+        )
+    if abs(facts.grid.pixel_m - contract.pixel_m) > 1e-6:
+        raise BadInput(
+            f"The raster's pixels are {facts.grid.pixel_m:g} m, the model reads {contract.pixel_m:g} m.",
+            "resample the raster band by band as the band contract says",
+        )
+    east, north = (facts.grid.bounds.left + facts.grid.bounds.right) / 2, facts.grid.bounds.top
+    if 32601 <= facts.grid.epsg <= 32760 and not (-400_000 <= east <= 1_400_000 and -100_000 <= north <= 10_100_000):
+        raise BadInput(
+            f"The raster lies at easting {east:.0f}, northing {north:.0f}; its CRS {facts.grid.crs} ends before that.",
+            "check its CRS; these numbers look like those of another system",
+        )
+    return facts.declared
+
+
+def _scenes(shelf: Shelf, facts: RasterFacts, sha256: str) -> tuple[str, ...]:
+    """Returns the stored scenes a raster is, or says it was cut from; a claim counts only on the same ground."""
+    said = {part.strip() for key in ("GEOML_SCENES", "GEOML_SCENE") for part in facts.tags.get(key, "").split(",")}
+    found = [
+        scene.id
+        for scene in shelf.all(Scene)
+        if scene.file.sha256 == sha256 or (said & {scene.id, scene.name} and _within(facts.grid, scene.grid))
+    ]
+    return tuple(sorted(set(found)))
+
+
+def _within(part: Grid, whole: Grid) -> bool:
+    if part.crs != whole.crs or abs(part.pixel_m - whole.pixel_m) > 1e-9:
+        return False
+    common = part.bounds.overlap(whole.bounds)
+    return common == part.bounds
+
+
+def _said_name(shelf: Shelf, scenes: tuple[str, ...]) -> str:
+    return ", ".join(shelf.get(Scene, scene).name for scene in scenes) or "upload"
+
+
+def _tags(model: Model, request: _Request, scenes: tuple[str, ...]) -> Mapping[str, str]:
+    return {
+        "GEOML_PREDICTION": _id(model, request),
+        "GEOML_BUNDLE": model.bundle.id,
+        "GEOML_GRAPH_SHA256": model.bundle.file.sha256,
+        "GEOML_MODEL": model.release.model,
+        "GEOML_NUMBER": str(model.release.number),
+        "GEOML_VERSION": model.bundle.version,
+        "GEOML_EVALUATION": model.bundle.evaluation,
+        "GEOML_SCENES": ",".join(scenes),
+        "GEOML_SOURCE_SHA256": request.sha256,
+    }
+
+
+def _write_picture(path: Path, dn: NDArray[np.float32], names: tuple[str, ...]) -> None:
+    shown = PICTURE_BANDS if set(PICTURE_BANDS) <= set(names) else (names[0],) * 3
+    step = max(1, -(-max(dn.shape[1:]) // PICTURE_PX))
+    layers = dn[[names.index(n) for n in shown], ::step, ::step]
+    with whole_file(path) as part:
+        part.write_bytes(png.rgba(png.stretched(layers)))
+
+
+def _earlier(shelf: Shelf, prediction_id: str) -> Prediction | None:
+    try:
+        return shelf.get(Prediction, prediction_id)
+    except NotFound:
+        return None
+
+
+def _whole(home: Path, prediction: Prediction) -> bool:
+    wanted = ((home / MAP, prediction.map.sha256), (home / SKETCHES, prediction.sketches.sha256))
+    return (home / PICTURE).exists() and all(path.exists() and sha256_of(path) == sha for path, sha in wanted)
+
+
+def _file(path: Path) -> FileRef:
+    return FileRef(path=f"{path.parent.name}/{path.name}", sha256=sha256_of(path), size=path.stat().st_size)
+
+
+def _memory(places: Places) -> Path:
+    return places.workspace / "service" / "champion.json"

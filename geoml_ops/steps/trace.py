@@ -1,0 +1,210 @@
+"""Trace: from a pixel of a map back to the scenes behind it, and from a scene on to all it touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from geoml_ops.adapters import raster
+from geoml_ops.adapters.cog import read_classes
+from geoml_ops.adapters.nouns import Shelf
+from geoml_ops.core.errors import BadInput, NotFound
+from geoml_ops.core.flow import (
+    NOUNS,
+    Bundle,
+    Entry,
+    Evaluation,
+    FeatureTable,
+    FoldPlan,
+    Judgement,
+    Labels,
+    Noun,
+    Prediction,
+    Scene,
+    Verdict,
+    Version,
+)
+from geoml_ops.core.grid import Window
+from geoml_ops.domain.tiling import NODATA_CLASS
+from geoml_ops.platform.files import sha256_of
+from geoml_ops.steps.places import Places
+
+#: The order of the walk; kinds that are not here are not part of what made a pixel.
+_WALK: tuple[type[Noun], ...] = (
+    Prediction, Bundle, Entry, Judgement, Evaluation, FoldPlan, FeatureTable, Version, Verdict, Labels, Scene,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pixel:
+    """What a map says about one pixel.
+
+    Attributes:
+        row: from the northern edge, from 0.
+        col: from the western edge, from 0.
+        code: class code; 255 for no answer.
+        name: name of the class; None for no answer.
+        confidence: 0 to 1; None for no answer.
+    """
+
+    row: int
+    col: int
+    code: int
+    name: str | None
+    confidence: float | None
+
+
+@dataclass(frozen=True)
+class Link:
+    """One step of the walk: a noun, and a sentence about it for a person."""
+
+    noun: Noun
+    sentence: str
+
+
+def pixel_of(map_path: Path, easting: float, northing: float) -> Pixel:
+    """Returns what a map says at a point.
+
+    Raises:
+        BadInput: the point is outside the map, or the file is no map of this platform.
+    """
+    row, col = raster.describe(map_path).grid.pixel_at(easting, northing)
+    code, percent = (int(v) for v in raster.read(map_path, Window(col=col, row=row, width=1, height=1))[:2, 0, 0])
+    names = read_classes(map_path)
+    if code == NODATA_CLASS or code >= len(names):
+        return Pixel(row, col, code, None, None)
+    return Pixel(row, col, code, names[code], percent / 100)
+
+
+def trace(places: Places, map_path: Path, easting: float, northing: float) -> list[Link]:
+    """Returns the walk from a pixel to everything it came from, nearest first.
+
+    Args:
+        places: where the nouns are kept.
+        map_path: a map of this platform, wherever it lies.
+        easting: of the point, in the map's CRS.
+        northing: of the point, in the map's CRS.
+
+    Raises:
+        BadInput: the point is outside, or the file carries no lineage.
+        NotFound: the map was made elsewhere: its prediction is not kept here.
+    """
+    tags = raster.describe(map_path).tags
+    if "GEOML_PREDICTION" not in tags:
+        raise BadInput(f"{map_path.name} carries no lineage.", "give a map that `geoml classify` or the service wrote")
+    shelf = Shelf(places.nouns)
+    prediction = shelf.any(tags["GEOML_PREDICTION"])
+    assert isinstance(prediction, Prediction)
+    pixel = pixel_of(map_path, easting, northing)
+    found = _upstream(shelf, prediction)
+    links = [Link(prediction, _about_pixel(prediction, pixel, easting, northing, sha256_of(map_path)))]
+    for kind in _WALK[1:]:
+        links += [Link(noun, _SAY[kind](noun)) for noun in found.values() if type(noun) is kind]
+    return [Link(link.noun, link.sentence + _ends(link.noun, found)) for link in links]
+
+
+def impact(places: Places, scene: str) -> tuple[Noun, ...]:
+    """Returns everything that was made from a scene, in the order of the flow.
+
+    Args:
+        places: where the nouns are kept.
+        scene: id or name; every scene of that name counts.
+
+    Raises:
+        NotFound: there is no such scene.
+    """
+    shelf = Shelf(places.nouns)
+    touched = {noun.id for noun in shelf.all(Scene) if scene in (noun.id, noun.name)}
+    if not touched:
+        known = sorted({noun.name for noun in shelf.all(Scene)})
+        raise NotFound(f"There is no scene {scene[:80]!r}.", f"use one of {', '.join(known[:20])}" if known else "")
+    made: dict[str, Noun] = {}
+    everything = [noun for kind in NOUNS.values() for noun in shelf.all(kind)]
+    while True:
+        # Parents may stand later in the flow than their children (a decision and its champion), so go round again.
+        new = [noun for noun in everything if noun.id not in touched and touched.intersection(noun.parents)]
+        if not new:
+            break
+        for noun in new:
+            touched.add(noun.id)
+            made[noun.id] = noun
+    order = list(NOUNS)
+    return tuple(sorted(made.values(), key=lambda noun: (order.index(noun.kind), noun.id)))
+
+
+def _upstream(shelf: Shelf, start: Noun) -> dict[str, Noun]:
+    found: dict[str, Noun] = {start.id: start}
+    queue = [start]
+    while queue:
+        noun = queue.pop(0)
+        nearest: list[Noun] = [shelf.any(parent) for parent in noun.parents if shelf.path_of(parent).exists()]
+        if isinstance(noun, Bundle) and isinstance(start, Prediction):
+            nearest += [e for e in shelf.all(Entry) if (e.bundle, e.model, e.number) == _entry_of(start)]
+        if isinstance(noun, Entry):
+            nearest += [j for j in shelf.all(Judgement) if j.challenger == noun.id]
+        for other in nearest:
+            # A judgement's other parent, the champion it was compared with, made no part of this pixel.
+            if other.id not in found:
+                found[other.id] = other
+                queue += [] if isinstance(other, Judgement) else [other]
+    return found
+
+
+def _entry_of(prediction: Prediction) -> tuple[str, str, int]:
+    return prediction.bundle, prediction.model, prediction.number
+
+
+def _ends(noun: Noun, found: Mapping[str, Noun]) -> str:
+    lost = [] if isinstance(noun, Judgement) else [parent for parent in noun.parents if parent not in found]
+    return f" The walk ends here: {_listed(lost)} is not kept on this machine." if lost else ""
+
+
+def _about_pixel(prediction: Prediction, pixel: Pixel, easting: float, northing: float, sha256: str) -> str:
+    changed = "" if sha256 == prediction.map.sha256 else " The file was changed after it was made."
+    says = (
+        f"is {pixel.name} with {pixel.confidence:.0%} confidence"
+        if pixel.name is not None and pixel.confidence is not None
+        else "has no answer"
+    )
+    return (
+        f"Row {pixel.row}, column {pixel.col} (easting {easting:.1f}, northing {northing:.1f}) {says}; "
+        f"{prediction.model} {prediction.number} answered for {prediction.source_name}.{changed}"
+    )
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(values) or "none"
+
+
+def _about_evaluation(noun: Any) -> str:
+    scores = {name: score for name, score in noun.scores.items() if name in ("overall_accuracy", "macro_f1")}
+    told = _listed(f"{n.replace('_', ' ')} {s.value:.2f} ({s.low:.2f} to {s.high:.2f})" for n, s in scores.items())
+    return f"{noun.family} was scored for {noun.estimand}: {told}; its MLflow run carries the tag geoml.id = {noun.id}."
+
+
+def _about_plan(noun: Any) -> str:
+    apart = f"blocks of {noun.block_m:g} m, {noun.buffer_m:g} m buffer" if noun.method == "block" else "random pixels"
+    return f"{noun.n_folds} folds of {apart}, for the estimand {noun.estimand!r}."
+
+
+_SAY: dict[type[Noun], Callable[[Any], str]] = {
+    Bundle: lambda n: f"The graph {n.file.sha256[:12]} reads {_listed(n.bands)} and knows {_listed(n.classes)}.",
+    Entry: lambda n: f"The registry holds it as {n.model} number {n.number}.",
+    Judgement: lambda n: (
+        f"The gate said {n.outcome} against {n.against}: {n.metric.replace('_', ' ')} "
+        f"{n.difference.value:+.3f} ({n.difference.low:+.3f} to {n.difference.high:+.3f})."
+    ),
+    Evaluation: _about_evaluation,
+    FoldPlan: _about_plan,
+    FeatureTable: lambda n: f"{sum(n.n_samples.values())} samples with {len(n.features)} features.",
+    Version: lambda n: (
+        f"Version {n.data[:12]}, commit {n.rev[:12]}: {len(n.scenes)} scenes, {len(n.labels)} label sets."
+    ),
+    Verdict: lambda n: (
+        f"Delivery {n.delivery} was {'accepted' if n.accepted else 'refused'} by {len(n.checks)} checks."
+    ),
+    Labels: lambda n: f"{sum(n.n_polygons.values())} polygons of {n.name}.",
+    Scene: lambda n: f"Scene {n.name} of {n.sensor}, acquired {n.acquired:%Y-%m-%d %H:%M} UTC, baseline {n.baseline}.",
+}

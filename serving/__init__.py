@@ -1,0 +1,1 @@
+"""The service: it follows the champion, classifies what is sent, and shows the maps to people."""
