@@ -412,7 +412,8 @@ def _flaw(geometry: Any) -> str:
         return "empty geometry"
     if geometry.geom_type not in ("Polygon", "MultiPolygon"):
         return f"{geometry.geom_type} instead of a polygon"
-    if max(shapely.get_num_coordinates(shapely.get_rings(geometry))) > MOST_VERTICES:
+    rings = shapely.get_rings(shapely.get_parts(geometry))
+    if shapely.get_num_coordinates(rings).max() > MOST_VERTICES:
         return f"a ring of more than {MOST_VERTICES} vertices"
     reason = str(shapely.is_valid_reason(geometry))
     return "" if reason == "Valid Geometry" else reason
