@@ -1,7 +1,7 @@
 """Rewrites the lock files from ``pyproject.toml``; the versions locked now are kept where they still fit.
 
 ``python infra/lock.py`` resolves once for Python 3.11 to 3.13 on every platform and writes
-``requirements.lock`` (the product and its tests) and ``infra/images/postgres.lock`` (the two database
+``requirements.lock`` (the product and its tests) and ``infra/images/base/postgres.lock`` (the two database
 drivers that only the images need). ``--upgrade`` lets every version move. Needs the network.
 """
 
@@ -36,7 +36,7 @@ HEADER = """\
 POSTGRES_HEADER = """\
 # Written by `make lock`; not edited by hand. What an image needs beside requirements.lock to keep its
 # database in PostgreSQL:
-#   pip install --no-deps --require-hashes -r infra/images/postgres.lock
+#   pip install --no-deps --require-hashes -r infra/images/base/postgres.lock
 """
 
 
@@ -91,7 +91,7 @@ def main() -> None:
         subprocess.run([binaries / "python", "-m", "pip", "install", "--quiet", UV], check=True)
         uv = binaries / "uv"
         compile_lock(uv, wanted(), CHECKOUT / "requirements.lock", HEADER, upgrade=options.upgrade)
-        drivers = CHECKOUT / "infra" / "images" / "postgres.lock"
+        drivers = CHECKOUT / "infra" / "images" / "base" / "postgres.lock"
         compile_lock(uv, list(DRIVERS), drivers, POSTGRES_HEADER, upgrade=options.upgrade)
 
 
