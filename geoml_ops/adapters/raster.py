@@ -6,7 +6,6 @@ sidecars, overviews or network; its size is judged before a pixel is read.
 
 from __future__ import annotations
 
-import errno
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from geoml_ops.core.errors import BadInput, GeomlError, Refused, StorageFull, To
 from geoml_ops.core.grid import Grid, Window
 from geoml_ops.domain.resampling import refine
 from geoml_ops.platform.files import whole_file
+from geoml_ops.platform.space import is_full
 
 CHUNK_PX = 256
 _SIGNATURES = {
@@ -231,29 +231,19 @@ def _written(path: Path, dn: NDArray[np.unsignedinteger], grid: Grid, nodata: fl
         "interleave": "band",
         "BIGTIFF": "IF_SAFER",
     }
-    with no_space_as_storage_full(path), whole_file(path) as part:
-        with rasterio.Env(**_CLOSED), rasterio.open(part, "w", **profile) as target:
-            yield target
-            target.write(dn)
+    with whole_file(path) as part:
+        try:
+            with rasterio.Env(**_CLOSED), rasterio.open(part, "w", **profile) as target:
+                yield target
+                target.write(dn)
+        except Exception as error:
+            if is_full(error, part.parent):
+                raise StorageFull(f"No space left while writing {path}.", "free some space, then try again") from error
+            raise
         # A GeoTIFF cut short by a full disk or a kill opens and reads as zeros (GDAL 3.10).
         for position in range(dn.shape[0]):
             if not np.array_equal(read(part, bands=[position])[0], dn[position]):
                 raise Refused(f"{path.name} does not read back as it was written.", "check the disk")
-
-
-@contextmanager
-def no_space_as_storage_full(path: Path) -> Iterator[None]:
-    """Turns "no space left", however it is reported, into StorageFull."""
-    try:
-        yield
-    except GeomlError:
-        raise
-    except Exception as error:
-        causes = [error, error.__cause__, error.__context__]
-        full = any(isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT) for e in causes)
-        if full or any("no space left" in str(e).lower() for e in causes):
-            raise StorageFull(f"No space left while writing {path}.", "free some space, then run it again") from error
-        raise
 
 
 @contextmanager

@@ -21,8 +21,9 @@ import shapely
 from numpy.typing import NDArray
 from pyogrio import raw
 
-from geoml_ops.core.errors import BadInput, GeomlError, TooLarge
+from geoml_ops.core.errors import BadInput, GeomlError, StorageFull, TooLarge
 from geoml_ops.platform.files import whole_file
+from geoml_ops.platform.space import is_full
 
 MOST_BYTES = 256 << 20
 MOST_POLYGONS = 200_000
@@ -82,22 +83,33 @@ def read_polygons(path: Path, field: str) -> Polygons:
 def write_polygons(
     path: Path, geometries: Sequence[Any] | NDArray[np.object_], labels: Sequence[str], field: str, crs: str
 ) -> None:
-    """Writes a GeoPackage of one layer, whole or absent; the same polygons give the same bytes."""
+    """Writes a GeoPackage of one layer, whole or absent; the same polygons give the same bytes.
+
+    Raises:
+        StorageFull: no space left; an older file under ``path`` is untouched.
+    """
     whole = np.asarray([shapely.multipolygons([g]) if g.geom_type == "Polygon" else g for g in geometries])
     # GeoPackages carry the time of their last change.
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2000-01-01T00:00:00.000Z"})
     try:
         with whole_file(path) as part:
-            raw.write(
-                part,
-                geometry=shapely.to_wkb(whole),
-                field_data=[np.asarray(labels, dtype=object)],
-                fields=np.asarray([field], dtype=object),
-                geometry_type="MultiPolygon",
-                crs=crs,
-                driver="GPKG",
-                layer="labels",
-            )
+            try:
+                raw.write(
+                    part,
+                    geometry=shapely.to_wkb(whole),
+                    field_data=[np.asarray(labels, dtype=object)],
+                    fields=np.asarray([field], dtype=object),
+                    geometry_type="MultiPolygon",
+                    crs=crs,
+                    driver="GPKG",
+                    layer="labels",
+                )
+            except Exception as error:
+                if is_full(error, part.parent):
+                    raise StorageFull(
+                        f"No space left while writing {path}.", "free some space, then try again"
+                    ) from error
+                raise
     finally:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from geoml_ops.adapters import gx, raster
+from geoml_ops.adapters import gx
 from geoml_ops.adapters.configs import read_experiment
 from geoml_ops.adapters.dvc import Store
 from geoml_ops.adapters.nouns import Shelf
-from geoml_ops.core.errors import BadInput, NotFound, Refused
+from geoml_ops.core.errors import BadInput, GeomlError, NotFound, Refused, StorageFull
 from geoml_ops.core.flow import Check, Labels, Scene, Verdict, Version, digest
 from geoml_ops.domain.delivery import SceneDelivery, is_name
 from geoml_ops.platform.files import read_json, sha256_of, sync_folder, whole_folder
 from geoml_ops.platform.locks import only_one
 from geoml_ops.platform.log import logger
+from geoml_ops.platform.space import is_full
 from geoml_ops.steps.deliveries import Delivery, declared, open_delivery, quarantine, waiting
 from geoml_ops.steps.harmonise import Judged, read_labels, read_scene
 from geoml_ops.steps.places import Places
@@ -64,7 +66,7 @@ def check(places: Places, name: str) -> Verdict:
         known = _accepted_before(places, delivery)
         if known is not None:
             return known
-        with raster.no_space_as_storage_full(places.workspace):
+        with _or_storage_full(places):
             return _judge(places, delivery)
 
 
@@ -99,7 +101,7 @@ def track(places: Places, verdict_ids: Sequence[str] | None = None) -> Version |
     scenes = [noun for _, noun in ordered if isinstance(noun, Scene)]
     labels = [noun for _, noun in ordered if isinstance(noun, Labels)]
     store = Store(places.store, places.remote)
-    with raster.no_space_as_storage_full(places.workspace), store.lock():
+    with _or_storage_full(places), store.lock():
         _lay_out(places, store, [*scenes, *labels])
         # Dated by its scenes, not by a clock: the same state is the same commit everywhere.
         when = max((int(scene.acquired.timestamp()) for scene in scenes), default=0)
@@ -117,6 +119,18 @@ def track(places: Places, verdict_ids: Sequence[str] | None = None) -> Version |
         shutil.rmtree(places.incoming / noun.id, ignore_errors=True)
     logger("track").info("tracked", version=version.id, scenes=len(scenes), labels=len(labels))
     return version
+
+
+@contextmanager
+def _or_storage_full(places: Places) -> Iterator[None]:
+    try:
+        yield
+    except GeomlError:
+        raise
+    except Exception as error:
+        if is_full(error, places.workspace):
+            raise StorageFull(f"No space left in {places.workspace}.", "free some space, then try again") from error
+        raise
 
 
 # --- one delivery ----------------------------------------------------------------------------
