@@ -395,7 +395,7 @@ def _shift(s: Statistic) -> str:
 
 def _plain(name: str) -> str:
     # A dollar sign would start mathematics in matplotlib.
-    return name.replace("$", r"\$")[:60]
+    return (name if len(name) <= 36 else f"{name[:35]}…").replace("$", r"\$")
 
 
 def _png(figure: Figure) -> bytes:

@@ -100,7 +100,8 @@ def _ground(story: Story) -> str:
     if g.version:
         parts.append(
             f"<p>Version {pages.code(g.version.id)}: {len(g.version.scenes)} scene(s), {len(g.version.labels)} "
-            f"delivery(s) of labels; commit {pages.code(g.version.rev[:12])}, data {pages.code(g.version.data[:12])}.</p>"
+            f"delivery(s) of labels; commit {pages.code(g.version.rev[:12])}, data "
+            f"{pages.code(g.version.data[:12])}.</p>"
         )
     return pages.section("1 · ingest", "What came in, and what the checks said", *parts)
 
@@ -196,7 +197,8 @@ def _published(p: Publication) -> list[str]:
         parts.append(
             f"<p>Bundle {pages.code(p.bundle.id)}: one ONNX graph of {p.bundle.file.size / 1e6:.1f} MB, "
             f"digital numbers in, class probabilities out. It equals the fitted model on "
-            f"{sum(p.bundle.parity.rows.values()):,} rows, missing values among them (largest difference {worst:.1e}, {p.bundle.parity.n_label_mismatches} labels differ).</p>"
+            f"{sum(p.bundle.parity.rows.values()):,} rows, missing values among them (largest "
+            f"difference {worst:.1e}, {p.bundle.parity.n_label_mismatches} labels differ).</p>"
         )
     if p.entry:
         parts.append(f"<p>Registered as {escape(p.entry.model)} {p.entry.number} ({pages.code(p.entry.id)}).</p>")
