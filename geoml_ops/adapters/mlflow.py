@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import json
 import tempfile
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.types import Schema, TensorSpec
 
 from geoml_ops.core.errors import NotFound, Refused, Unavailable
 
 ID = "geoml.id"
+Tensors = Mapping[str, tuple[str, tuple[int, ...]]]
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 # MLflow 3.17 refuses more of them in one request.
 _MOST_METRICS, _MOST_PARAMS = 1000, 100
@@ -260,6 +265,30 @@ class Tracking:
             if error.error_code in ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"):
                 raise Unavailable(f"MLflow at {self.uri} failed: {str(error)[:300]}", "look at its log") from None
             raise
+
+
+def write_mlmodel(folder: Path, graph: str, *, noun_id: str, inputs: Tensors, outputs: Tensors) -> None:
+    """Writes the ``MLmodel`` file that lets MLflow's own tools read a folder as an ONNX model.
+
+    Args:
+        folder: where the model's files are.
+        graph: name of the ONNX file in it.
+        noun_id: what the folder holds.
+        inputs: name to (numpy type, shape with -1 for what is open).
+        outputs: the same for what comes back.
+    """
+    model = Model(
+        signature=ModelSignature(_schema(inputs), _schema(outputs)),
+        metadata={ID: noun_id},
+        model_uuid=uuid.uuid5(uuid.NAMESPACE_URL, noun_id).hex,
+    )
+    # CPU named, or MLflow 3.17 asks for CUDA first. No python_function: nothing here is ever run by name.
+    model.add_flavor("onnx", data=graph, providers=["CPUExecutionProvider"], onnx_session_options=None, code=None)
+    model.save(str(folder / "MLmodel"))
+
+
+def _schema(tensors: Tensors) -> Schema:
+    return Schema([TensorSpec(np.dtype(kind), shape, name) for name, (kind, shape) in tensors.items()])
 
 
 def _input(source: Source) -> DatasetInput:

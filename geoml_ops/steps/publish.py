@@ -1,0 +1,226 @@
+"""Publish: a fitted model becomes a bundle, a registered entry, a judgement, and perhaps the champion."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from geoml_ops.adapters.mlflow import Tracking, write_mlmodel
+from geoml_ops.adapters.nouns import Shelf
+from geoml_ops.adapters.registry import FILES, GRAPH, open_bundle
+from geoml_ops.core.errors import BadInput, Conflict, NotFound
+from geoml_ops.core.flow import Bundle, Entry, Evaluation, FeatureTable, Judgement, kind_of
+from geoml_ops.domain.gate import Ruling
+from geoml_ops.platform.files import write_text
+from geoml_ops.platform.locks import only_one
+from geoml_ops.platform.log import logger
+from geoml_ops.steps.bundles import CARD, ITEM, card_of, known_bundle, make_bundle
+from geoml_ops.steps.experiments import experiment_of
+from geoml_ops.steps.judging import compare
+from geoml_ops.steps.places import Places
+from geoml_ops.steps.runs import record_run
+
+CHALLENGER, CHAMPION, PREVIOUS = "challenger", "champion", "previous_champion"
+RELEASED = "geoml.released"
+_log = logger("publish")
+
+
+def evaluation_for(places: Places, cause: str | None = None) -> str:
+    """Returns the id of the evaluation to publish.
+
+    Args:
+        places: where things are.
+        cause: id of an evaluation; None for the one that was chosen last.
+
+    Raises:
+        NotFound: there is no such evaluation, or none was ever chosen.
+    """
+    shelf = Shelf(places.nouns)
+    if cause:
+        return shelf.get(Evaluation, cause).id
+    folders = [folder for folder in places.models.glob(f"{Evaluation.kind}-*") if folder.is_dir()]
+    if not folders:
+        raise NotFound("No model was chosen yet.", "train a model first")
+    return shelf.get(Evaluation, max(folders, key=lambda f: (f.stat().st_mtime_ns, f.name)).name).id
+
+
+def export(places: Places, evaluation_id: str) -> Bundle:
+    """Returns the bundle of an evaluation: graph, names, reference, card and STAC item in one folder.
+
+    Raises:
+        NotFound: no model was fitted for the evaluation.
+        Refused: the model cannot become a graph, or the graph does not answer as the model does.
+    """
+    evaluation = Shelf(places.nouns).get(Evaluation, evaluation_id)
+    with only_one(places.workspace / "locks" / f"{evaluation.id}.lock"):
+        known = known_bundle(places, evaluation.id)
+        bundle = known or make_bundle(places, evaluation)
+    worst = max(bundle.parity.worst.values())
+    _log.info("exported", bundle=bundle.id, made=known is None, bytes=bundle.file.size, worst=worst)
+    return bundle
+
+
+def register(places: Places, bundle_id: str) -> Entry:
+    """Returns the registry's entry of a bundle; a new one becomes the challenger.
+
+    The files are kept with the training run; the version is found by the bundle's id, so registering
+    again finds it.
+
+    Raises:
+        NotFound: there is no such bundle here.
+        Refused: a file of it was altered.
+        Unavailable: MLflow does not answer.
+    """
+    shelf, tracking = Shelf(places.nouns), Tracking(places.tracking_uri)
+    bundle = shelf.get(Bundle, bundle_id)
+    opened = open_bundle(places.bundles, bundle.file.sha256, bundle.id)
+    evaluation = shelf.get(Evaluation, bundle.evaluation)
+    with only_one(places.workspace / "locks" / "registry.lock"):
+        number = tracking.number_of(places.model, bundle.id)
+        if number is None:
+            run_id = record_run(places, evaluation)
+            with tempfile.TemporaryDirectory() as parent:
+                folder = Path(parent)
+                for name in (*FILES, CARD, ITEM):
+                    shutil.copyfile(opened.folder / name, folder / name)
+                _write_mlmodel(folder, bundle)
+                tags = {
+                    "geoml.graph_sha256": bundle.file.sha256,
+                    "geoml.evaluation": evaluation.id,
+                    "geoml.version": bundle.version,
+                }
+                number = tracking.register(places.model, folder, noun_id=bundle.id, run_id=run_id, tags=tags)
+        # An older number registered again does not push a newer challenger or champion aside.
+        if number > max(tracking.alias_of(places.model, alias) or 0 for alias in (CHALLENGER, CHAMPION)):
+            tracking.set_alias(places.model, CHALLENGER, number)
+    entry = shelf.put(Entry(bundle=bundle.id, model=places.model, number=number))
+    _log.info("registered", entry=entry.id, model=entry.model, number=entry.number)
+    return entry
+
+
+def judge(places: Places, entry_id: str) -> Judgement:
+    """Returns what the gate says about an entry, against the champion of this moment or no skill at all.
+
+    Asking again while the champion is the same finds the same judgement; an entry that was promoted
+    finds the judgement that promoted it.
+
+    Raises:
+        BadInput: the entry is champion without a judgement, or knows other classes than the champion.
+        NotFound: nouns of the champion are not on this machine.
+        Refused: the folds may not feed the gate.
+    """
+    shelf, tracking = Shelf(places.nouns), Tracking(places.tracking_uri)
+    entry = shelf.get(Entry, entry_id)
+    bundle = shelf.get(Bundle, entry.bundle)
+    champion = _champion(places, tracking)
+    if champion == entry:
+        known = [j for j in shelf.all(Judgement) if j.challenger == entry.id and j.outcome == "PROMOTE"]
+        if not known:
+            raise BadInput(f"{entry.model} {entry.number} is the champion already.", "judge another entry")
+        return known[-1]
+    against = champion.id if champion else ""
+    known = [j for j in shelf.all(Judgement) if (j.challenger, j.champion) == (entry.id, against)]
+    judgement = known[-1] if known else shelf.put(_judged(places, entry, bundle, champion))
+    write_text(places.bundles / bundle.file.sha256 / CARD, card_of(places, bundle, judgement, entry))
+    tracking.set_tags(entry.model, entry.number, {"geoml.judgement": judgement.id, "geoml.outcome": judgement.outcome})
+    tracking.describe(entry.model, entry.number, _words(judgement))
+    _log.info("judged", judgement=judgement.id, outcome=judgement.outcome, against=judgement.against)
+    return judgement
+
+
+def release(places: Places, judgement_id: str) -> Entry | None:
+    """Makes a promoted entry the champion and returns it; None where the gate did not promote.
+
+    The champion must still be the one that was judged against. Releasing again changes nothing, also
+    after a later model has taken over.
+
+    Raises:
+        Conflict: another model became champion since; judge again.
+        Unavailable: MLflow does not answer.
+    """
+    shelf = Shelf(places.nouns)
+    judgement = shelf.get(Judgement, judgement_id)
+    if judgement.outcome != "PROMOTE":
+        _log.info("held", judgement=judgement.id, outcome=judgement.outcome)
+        return None
+    entry = shelf.get(Entry, judgement.challenger)
+    tracking = Tracking(places.tracking_uri)
+    # MLflow sets an alias without looking at its old value; one lock per deployment does the looking.
+    with only_one(places.workspace / "locks" / "registry.lock"):
+        current = tracking.alias_of(entry.model, CHAMPION)
+        released = tracking.tags_of(entry.model, entry.number).get(RELEASED) == judgement.id
+        if released and current is not None:
+            return entry
+        expected = shelf.get(Entry, judgement.champion).number if judgement.champion else None
+        if current not in (expected, entry.number):
+            raise Conflict(
+                f"{entry.model} {entry.number} was judged against {_name(expected)}, "
+                f"but the champion is {_name(current)} now.",
+                f"geoml publish judge {entry.id}",
+            )
+        if current is not None and current != entry.number:
+            tracking.set_alias(entry.model, PREVIOUS, current)
+        tracking.set_alias(entry.model, CHAMPION, entry.number)
+        tracking.set_tags(entry.model, entry.number, {RELEASED: judgement.id})
+    _log.info("released", entry=entry.id, number=entry.number, before=current)
+    return entry
+
+
+def _write_mlmodel(folder: Path, bundle: Bundle) -> None:
+    write_mlmodel(
+        folder,
+        GRAPH,
+        noun_id=bundle.id,
+        inputs={"dn": ("float32", (-1, len(bundle.bands), -1, -1))},
+        outputs={
+            "probability": ("float32", (-1, len(bundle.classes), -1, -1)),
+            "valid": ("uint8", (-1, 1, -1, -1)),
+        },
+    )
+
+
+def _champion(places: Places, tracking: Tracking) -> Entry | None:
+    """Returns the champion as an entry, kept on the shelf; None before the first."""
+    number = tracking.alias_of(places.model, CHAMPION)
+    if number is None:
+        return None
+    bundle_id = tracking.tags_of(places.model, number).get("geoml.id", "")
+    try:
+        known = kind_of(bundle_id) is Bundle
+    except ValueError:
+        known = False
+    if not known:
+        raise BadInput(
+            f"The champion {places.model} {number} was not published by this platform.", "move the alias by hand"
+        )
+    return Shelf(places.nouns).put(Entry(bundle=bundle_id, model=places.model, number=number))
+
+
+def _judged(places: Places, entry: Entry, bundle: Bundle, champion: Entry | None) -> Judgement:
+    shelf = Shelf(places.nouns)
+    challenger = shelf.get(Evaluation, bundle.evaluation)
+    other = shelf.get(Evaluation, shelf.get(Bundle, champion.bundle).evaluation) if champion else None
+    ruling: Ruling = compare(places, challenger, other)
+    experiment = experiment_of(places, shelf.get(FeatureTable, challenger.table).experiment)
+    return Judgement(
+        challenger=entry.id,
+        champion=champion.id if champion else "",
+        outcome=ruling.outcome,
+        against=f"{champion.model} {champion.number}, refitted in the same folds" if champion else "no-skill baseline",
+        metric=experiment.gate.metric,
+        difference=ruling.difference,
+        margin=ruling.margin,
+        detectable=ruling.detectable,
+        objections=ruling.objections,
+    )
+
+
+def _words(judgement: Judgement) -> str:
+    gap = judgement.difference
+    said = f"{judgement.metric} {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}] against {judgement.against}"
+    return "\n\n".join([f"**{judgement.outcome}**: {said}, {gap.n_blocks} blocks.", *judgement.objections])
+
+
+def _name(number: int | None) -> str:
+    return f"number {number}" if number is not None else "nobody"
