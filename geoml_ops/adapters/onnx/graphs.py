@@ -1,0 +1,83 @@
+"""The stateless part, and the whole that joins it with a fitted head."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import onnx
+from onnx import TensorProto
+
+from geoml_ops.adapters.onnx.writer import Writer
+from geoml_ops.core.bands import Contract
+from geoml_ops.core.errors import BadInput
+from geoml_ops.domain.features import bands_needed
+
+
+def feature_graph(features: Sequence[str], contract: Contract) -> bytes:
+    """Returns the stateless feature graph.
+
+    Input ``dn`` float32 ``[batch, band, y, x]``: DN in the contract's radiometry, NaN where not
+    observed, bands as :func:`~geoml_ops.domain.features.bands_needed` orders them. Outputs
+    ``features`` float32 ``[batch, feature, y, x]``, NaN kept, and ``valid`` uint8 ``[batch, 1, y, x]``,
+    1 where every feature is a finite number. Any y and x, from 1.
+
+    Args:
+        features: names of bands or indices, in output order.
+        contract: bands and radiometry of the sensor.
+
+    Raises:
+        BadInput: a feature is unknown or named twice.
+    """
+    writer = Writer()
+    writer.valid(writer.features("dn", features, contract, out="features"), out="valid")
+    bands = bands_needed(features, contract)
+    outputs = {"features": (TensorProto.FLOAT, len(features)), "valid": (TensorProto.UINT8, 1)}
+    metadata = {"bands": ",".join(bands), "features": ",".join(features), "sensor": contract.sensor}
+    return writer.model("features", ("dn", len(bands)), outputs, metadata)
+
+
+def bundle_graph(
+    features: Sequence[str], contract: Contract, head: bytes, classes: Sequence[str], metadata: Mapping[str, str]
+) -> bytes:
+    """Returns the whole graph: DN in, class probabilities and their validity out.
+
+    Input ``dn`` as in :func:`feature_graph`; outputs ``probability`` float32 ``[batch, class, y, x]``,
+    0 where ``valid`` uint8 ``[batch, 1, y, x]`` is 0. A pixel is valid where every feature exists.
+
+    Args:
+        features: names, in the order the head was fitted on.
+        contract: bands and radiometry of the sensor.
+        head: what :func:`head_graph` returned.
+        classes: names in code order.
+        metadata: what else the graph should say about itself; the names, the radiometry and the halo
+            are added here.
+
+    Raises:
+        BadInput: a feature is unknown, or the names do not fit the head.
+    """
+    outer = onnx.load_model_from_string(head).graph
+    found = tuple(v.type.tensor_type.shape.dim[1].dim_value for v in (outer.input[0], outer.output[0]))
+    if found != (len(features), len(classes)):
+        raise BadInput(
+            f"The head reads {found[0]} features and knows {found[1]} classes; "
+            f"{len(features)} and {len(classes)} were named."
+        )
+    writer = Writer()
+    columns = writer.features("dn", features, contract)
+    valid = writer.valid(columns, out="valid")
+    probability = writer.head(head, columns)
+    answered = writer.op("Cast", valid, to=TensorProto.BOOL)
+    writer.op("Where", answered, probability, writer.number(0.0), out="probability")
+    bands = bands_needed(features, contract)
+    outputs = {"probability": (TensorProto.FLOAT, len(classes)), "valid": (TensorProto.UINT8, 1)}
+    own = {
+        "sensor": contract.sensor,
+        "bands": json.dumps(bands),
+        "features": json.dumps(list(features)),
+        "classes": json.dumps(list(classes)),
+        "radiometry": contract.radiometry.model_dump_json(),
+        "pixel_m": json.dumps(contract.pixel_m),
+        "halo_px": "0",
+    }
+    return writer.model("bundle", ("dn", len(bands)), outputs, {**metadata, **own})
