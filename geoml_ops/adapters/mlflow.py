@@ -277,11 +277,8 @@ def write_mlmodel(folder: Path, graph: str, *, noun_id: str, inputs: Tensors, ou
         inputs: name to (numpy type, shape with -1 for what is open).
         outputs: the same for what comes back.
     """
-    model = Model(
-        signature=ModelSignature(_schema(inputs), _schema(outputs)),
-        metadata={ID: noun_id},
-        model_uuid=uuid.uuid5(uuid.NAMESPACE_URL, noun_id).hex,
-    )
+    signature, name = ModelSignature(_schema(inputs), _schema(outputs)), uuid.uuid5(uuid.NAMESPACE_URL, noun_id).hex
+    model = Model(signature=signature, metadata={ID: noun_id}, model_uuid=name)
     # CPU named, or MLflow 3.17 asks for CUDA first. No python_function: nothing here is ever run by name.
     model.add_flavor("onnx", data=graph, providers=["CPUExecutionProvider"], onnx_session_options=None, code=None)
     model.save(str(folder / "MLmodel"))
