@@ -53,9 +53,9 @@ small,.small{font-size:.86rem}
 code{font:.84em ui-monospace,SFMono-Regular,Menlo,"DejaVu Sans Mono",monospace;background:var(--wash);padding:1px 5px;
 border-radius:4px;overflow-wrap:anywhere}
 figure{margin:14px 0 4px}
-figure img{max-width:100%;height:auto;display:block}
+figure img{max-width:min(100%,900px);height:auto;display:block}
 figcaption{color:var(--quiet);font-size:.86rem;margin-top:4px;max-width:78ch}
-.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(380px,1fr));gap:4px 26px;align-items:start}
+.pair{display:grid;grid-template-columns:repeat(auto-fill,minmax(380px,1fr));gap:4px 26px;align-items:start}
 table{border-collapse:collapse;width:100%;font-size:.9rem;margin:10px 0 4px}
 th{color:var(--quiet);font-weight:600;text-align:left}
 th,td{padding:7px 12px 7px 0;border-bottom:1px solid var(--line);vertical-align:top}
@@ -68,8 +68,8 @@ background:#e9edf1;color:#3c4955}
 .tag.bad{background:#fbe1e2;color:var(--red)}
 .cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin:14px 0 8px}
 .card{border:1px solid var(--line);border-radius:10px;padding:12px 14px}
-.card b{display:block;font-size:1.35rem;line-height:1.3;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
-.card span{color:var(--quiet);font-size:.82rem}
+.card b{display:block;font-size:1.15rem;line-height:1.3;font-variant-numeric:tabular-nums;overflow-wrap:break-word}
+.card span{color:var(--quiet);font-size:.82rem;line-height:1.4;display:block}
 .note{border-left:3px solid #e69f00;background:#fff9ec;padding:10px 16px;border-radius:0 8px 8px 0;margin:12px 0;
 max-width:none}
 .bars td{border:0;padding:3px 12px 3px 0}

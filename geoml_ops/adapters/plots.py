@@ -45,6 +45,8 @@ _STYLE: Any = {
     "svg.hashsalt": "geoml",
 }
 _MOST_PX = 1200
+# Narrow figures keep letters readable where two stand side by side.
+WIDTH_IN, DPI = 6.2, 144
 
 
 def picture(rgb: NDArray[Any], grid: Grid | None = None, *, title: str = "") -> bytes:
@@ -144,7 +146,7 @@ def fold_map(
     with rc_context(_STYLE):
         figure, axes = _map_axes(None, (1, 1), title)
         width_km, height_km = (bounds.right - bounds.left) / 1e3, (bounds.top - bounds.bottom) / 1e3
-        figure.set_size_inches(7.2, min(max(7.2 * height_km / width_km, 3.5), 9) + 1.2)
+        figure.set_size_inches(WIDTH_IN, min(max(WIDTH_IN * height_km / width_km, 3.5), 9) + 1.2)
         axes.set_axis_on()
         _km_axes(axes)
         axes.set_xlim(bounds.left / 1e3, bounds.right / 1e3)
@@ -188,7 +190,7 @@ def score_bars(spatial: Mapping[str, Score], random: Mapping[str, Score], *, tit
     metrics = [m for m in spatial if m in random] or list(spatial)
     rows = np.arange(len(metrics))[::-1].astype(float)
     with rc_context(_STYLE):
-        figure = Figure(figsize=(7.2, 1.5 + 0.85 * len(metrics)), layout="constrained")
+        figure = Figure(figsize=(WIDTH_IN, 1.5 + 0.85 * len(metrics)), layout="constrained")
         axes = figure.add_subplot()
         for scores, shift, label, style in (
             (spatial, 0.2, "spatial folds: counts", {"color": STRONG}),
@@ -266,7 +268,7 @@ def importance(
     """Returns bars of feature importance, most important first, at most 20; ``unit`` names the axis."""
     order = np.argsort(-np.asarray(values, dtype=float), kind="stable")[:20]
     with rc_context(_STYLE):
-        figure = Figure(figsize=(7.2, 1.2 + 0.3 * len(order)), layout="constrained")
+        figure = Figure(figsize=(WIDTH_IN, 1.2 + 0.3 * len(order)), layout="constrained")
         axes = figure.add_subplot()
         rows = np.arange(len(order))[::-1]
         axes.barh(rows, np.asarray(values, dtype=float)[order], height=0.66, color=STRONG)
@@ -285,7 +287,7 @@ def drift_bars(statistics: Sequence[Statistic], threshold: float, *, title: str 
     rows = np.arange(len(statistics))[::-1]
     reach = max([s.distance for s in statistics] + [threshold]) * 1.28
     with rc_context(_STYLE):
-        figure = Figure(figsize=(7.2, 1.5 + 0.28 * max(len(statistics), 1)), layout="constrained")
+        figure = Figure(figsize=(WIDTH_IN, 1.5 + 0.28 * max(len(statistics), 1)), layout="constrained")
         axes = figure.add_subplot()
         colours = [ALARM if s.drifted else STRONG for s in statistics]
         axes.barh(rows, [s.distance for s in statistics], height=0.66, color=colours)
@@ -314,7 +316,7 @@ def timings(steps: Sequence[tuple[str, float]], *, title: str = "") -> bytes:
     rows = np.arange(len(steps))[::-1]
     longest = max([s for _, s in steps] + [1e-9])
     with rc_context(_STYLE):
-        figure = Figure(figsize=(7.2, 1.0 + 0.28 * max(len(steps), 1)), layout="constrained")
+        figure = Figure(figsize=(WIDTH_IN, 1.0 + 0.28 * max(len(steps), 1)), layout="constrained")
         axes = figure.add_subplot()
         axes.barh(rows, [s for _, s in steps], height=0.66, color=STRONG)
         for row, (_, s) in zip(rows, steps, strict=True):
@@ -350,7 +352,7 @@ def _extent(grid: Grid | None, shape: tuple[int, ...]) -> tuple[float, float, fl
 
 def _map_axes(grid: Grid | None, shape: tuple[int, ...], title: str) -> tuple[Figure, Axes]:
     height, width = shape[-2:]
-    figure = Figure(figsize=(7.2, min(max(7.2 * height / width, 2.5), 9) + 0.9), layout="constrained")
+    figure = Figure(figsize=(WIDTH_IN, min(max(WIDTH_IN * height / width, 2.5), 9) + 0.9), layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(title)
     axes.spines[:].set_visible(False)
@@ -401,5 +403,13 @@ def _plain(name: str) -> str:
 def _png(figure: Figure) -> bytes:
     FigureCanvasAgg(figure)
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=120, facecolor="white", metadata={"Software": None})
+    figure.savefig(
+        stream,
+        format="png",
+        dpi=DPI,
+        facecolor="white",
+        metadata={"Software": None},
+        bbox_inches="tight",
+        pad_inches=0.06,
+    )
     return stream.getvalue()

@@ -176,7 +176,7 @@ def _scores(e: Evaluation, *, chosen: bool) -> str:
         "Spatial folds count; random folds are the optimism baseline.",
     )
     if not chosen:
-        return head + bars
+        return head + pages.pair(bars)
     matrix = pages.figure(
         plots.confusion(e.confusion, e.classes),
         f"Confusion matrix of {name}",

@@ -153,15 +153,21 @@ def _confidence(before: Table, now: Table, rules: DriftRules) -> Statistic | Non
 
 @dataclass(frozen=True)
 class _Shift:
-    """How each band moved (DN, in band order), from how many tile pairs (0: from medians), and spread ratios."""
+    """How each band moved (DN, in band order), from how many tile pairs (0: from medians), and spread ratios.
+
+    ``n_used`` of the pairs were looked at: those that show an offset by themselves where they are many enough.
+    """
 
     by_band: NDArray[np.float64]
     n_pairs: int
+    n_used: int
     spread: NDArray[np.float64]
 
     @property
     def ground(self) -> str:
-        return f"on the same ground ({self.n_pairs} tiles matched)" if self.n_pairs else "between medians of tiles"
+        if not self.n_pairs:
+            return "between medians of tiles"
+        return f"on the same ground ({self.n_used} of {self.n_pairs} matched tiles)"
 
     @property
     def spread_kept(self) -> bool:
@@ -215,26 +221,25 @@ def _diagnose(
 
 def _shift(before: Table, now: Table, bands: Sequence[str], rules: DriftRules) -> _Shift:
     mine, theirs = _pairs(before, now)
-    n_pairs = mine.size if mine.size >= rules.least_tiles else 0
+    if mine.size < rules.least_tiles:
+        moved = [float(np.median(now[f"{b}:mean"]) - np.median(before[f"{b}:mean"])) for b in bands]
+        a, b = (np.median(_spreads(table, bands), axis=2) for table in (before, now))
+        return _Shift(np.array(moved), 0, 0, np.ravel(b / a))
+    moves = np.stack([now[f"{b}:mean"][theirs] - before[f"{b}:mean"][mine] for b in bands])
+    ratios = _spreads(now, bands)[:, :, theirs] / _spreads(before, bands)[:, :, mine]
+    # Requests with and without an offset may come together: tiles that show it count by themselves.
+    middle = np.median(moves, axis=0)
+    shows = (np.abs(moves - middle).max(axis=0) <= rules.offset_spread_dn) & (np.abs(middle) >= rules.least_offset_dn)
+    used = shows if shows.mean() >= rules.drifted_share else np.ones_like(shows)
+    return _Shift(
+        np.median(moves[:, used], axis=1), mine.size, int(used.sum()), np.ravel(np.median(ratios[:, :, used], axis=2))
+    )
 
-    def moved(column: str) -> float:
-        if n_pairs:
-            return float(np.median(now[column][theirs] - before[column][mine]))
-        return float(np.median(now[column]) - np.median(before[column]))
 
-    def ratio(inside: str, table: Table, rows: NDArray[np.intp]) -> NDArray[np.float64]:
-        spread = table[f"{inside}:p99"] - table[f"{inside}:p01"]
-        both = np.stack([table[f"{inside}:sd"], spread])
-        return np.asarray(both[:, rows] if n_pairs else both)
-
-    ratios = []
-    for band in bands:
-        a, b = ratio(band, before, mine), ratio(band, now, theirs)
-        if n_pairs:
-            ratios.append(np.median(np.maximum(b, _LEAST_SD) / np.maximum(a, _LEAST_SD), axis=1))
-        else:
-            ratios.append(np.maximum(np.median(b, 1), _LEAST_SD) / np.maximum(np.median(a, 1), _LEAST_SD))
-    return _Shift(np.array([moved(f"{band}:mean") for band in bands]), n_pairs, np.concatenate(ratios))
+def _spreads(table: Table, bands: Sequence[str]) -> NDArray[np.float64]:
+    """Spread inside tiles, ``(band, sd or p99 - p01, tile)``, at least a thousandth of a DN."""
+    both = [(table[f"{b}:sd"], table[f"{b}:p99"] - table[f"{b}:p01"]) for b in bands]
+    return np.asarray(np.maximum(np.array(both), _LEAST_SD), dtype=np.float64)
 
 
 def _pairs(before: Table, now: Table) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

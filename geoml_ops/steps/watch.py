@@ -6,7 +6,7 @@ One comparison covers every prediction of the champion that was logged since the
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -73,8 +73,13 @@ def compare(places: Places, prediction_ids: Sequence[str]) -> Drift | None:
     return drift
 
 
-def summarise(places: Places) -> None:
-    """Writes the dashboard: ``index.html`` for people and ``state.json``, the same as nouns."""
+def summarise(places: Places, *, links: Mapping[str, str] | None = None) -> None:
+    """Writes the dashboard: ``index.html`` for people and ``state.json``, the same as nouns.
+
+    Args:
+        places: where things are.
+        links: text → address of pages to link to.
+    """
     shelf, entry, policy = Shelf(places.nouns), champion(places), read_policy(places.policy)
     lines = list(PredictionLog(places.predictions).lines())
     overview = pages.Overview(
@@ -91,7 +96,7 @@ def summarise(places: Places) -> None:
         judgements=tuple(shelf.all(Judgement)),
     )
     write_json(places.dashboard / "state.json", pages.state(overview))
-    write_text(places.dashboard / "index.html", pages.dashboard(overview))
+    write_text(places.dashboard / "index.html", pages.dashboard(overview, links=links))
 
 
 def _of(shelf: Shelf, prediction_id: str, bundle: str) -> bool:

@@ -47,6 +47,13 @@ def test_an_offset_is_found_where_tiles_do_not_match() -> None:
     assert "medians" in found.diagnosis.sentence
 
 
+def test_an_offset_in_half_of_the_requests_is_named_with_its_size() -> None:
+    found = compared(pool([REFERENCE, sketch(WEST, shift=1000)]))
+    assert found.diagnosis.cause == "undeclared offset"
+    assert "+1,000 DN" in found.diagnosis.sentence
+    assert "64 of 128 matched tiles" in found.diagnosis.sentence
+
+
 def test_a_gain_is_no_offset() -> None:
     found = compared(sketch(WEST, GROUND * 1.6))
     assert found.diagnosis.cause == "covariate shift"
