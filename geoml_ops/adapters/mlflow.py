@@ -7,6 +7,7 @@ adopts its own half-written run. Only the server opens the database.
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,8 @@ Tensors = Mapping[str, tuple[str, tuple[int, ...]]]
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 # MLflow 3.17 refuses more of them in one request.
 _MOST_METRICS, _MOST_PARAMS = 1000, 100
+# MLflow writes links to standard output when a run ends; that belongs to nouns.
+os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
 
 
 @dataclass(frozen=True)
