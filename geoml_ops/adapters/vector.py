@@ -162,6 +162,7 @@ def _read_geojson(path: Path, field: str) -> tuple[str, NDArray[np.object_], lis
     crs = f"EPSG:{code[1]}" if code else ("EPSG:4326" if "CRS84" in named else "")
     if crs:
         pyproj.CRS.from_epsg(int(crs.removeprefix("EPSG:")))
-    texts = [json.dumps(feature.get("geometry")) for feature in features]
+    shapes = [feature.get("geometry") for feature in features]
+    texts = [None if shape is None else json.dumps(shape) for shape in shapes]
     geometries = shapely.from_geojson(np.asarray(texts, dtype=object)) if texts else np.empty(0, dtype=object)
     return crs, geometries, values
