@@ -102,8 +102,6 @@ class Tracking:
             ) from None
         self._client = MlflowClient(tracking_uri=uri, registry_uri=uri)
 
-    # --- runs --------------------------------------------------------------------------------
-
     def run_of(self, experiment: str, noun_id: str) -> str | None:
         """Returns the id of the run that tells about a noun, or None."""
         run = self._find(experiment, noun_id)
@@ -178,8 +176,6 @@ class Tracking:
         if found is None or found.lifecycle_stage != "active":
             raise Refused(f"The MLflow experiment {name!r} was deleted.", "restore it in MLflow, or rename yours")
         return str(found.experiment_id)
-
-    # --- registry ----------------------------------------------------------------------------
 
     def number_of(self, model: str, noun_id: str) -> int | None:
         """Returns the number under which a noun is registered, the lowest if there are several, or None."""
