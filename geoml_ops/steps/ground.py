@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,8 @@ from geoml_ops.domain.tiling import Run, classify_array
 from geoml_ops.platform.files import sha256_of
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.samples import Columns as Keys
+
+THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -78,12 +81,17 @@ def reference(found: list[Tile], bands: tuple[str, ...], classes: tuple[str, ...
         run: the bundle.
     """
     columns: Columns = {}
-    for tile in found:
+
+    def look(tile: Tile) -> Columns:
         size = max(tile.grid.shape)
-        codes, confidence = classify_array(tile.dn, run, size)
-        said = sketch_tiles(tile.dn, bands, tile.grid, size, classes=codes, confidence=confidence, class_names=classes)
-        for name, values in said.items():
-            columns.setdefault(name, []).extend(values)
+        codes, confidence = classify_array(tile.dn, run, size, threads=1)
+        return sketch_tiles(tile.dn, bands, tile.grid, size, classes=codes, confidence=confidence, class_names=classes)
+
+    # One tile is one call of the graph, so the threads have to be here.
+    with ThreadPoolExecutor(max_workers=THREADS) as pool:
+        for said in pool.map(look, found):
+            for name, values in said.items():
+                columns.setdefault(name, []).extend(values)
     return columns
 
 
