@@ -17,7 +17,7 @@ from geoml_ops.platform.files import write_text
 from geoml_ops.platform.network import WITNESS
 from geoml_ops.settings import CHECKOUT, QUIET, Settings
 
-PORTS: Mapping[str, int] = {"airflow": 8080, "mlflow": 5000, "service": 3000, "evidently": 8000, "logs": 8793}
+PORTS: Mapping[str, int] = {"airflow": 8080, "mlflow": 5000, "service": 3000, "evidently": 8000}
 
 
 def new_secrets() -> dict[str, str]:
@@ -57,6 +57,7 @@ def environment(
             "PYTHONPATH": os.pathsep.join(paths),
             "PYTHONUNBUFFERED": "1",
             "BENTOML_HOME": str(home / "bentoml"),
+            "AIRFLOW_HOME": str(home / "airflow"),
         }
         | _airflow(ports, keys, home / "airflow")
     )
@@ -73,7 +74,8 @@ def commands(settings: Settings, ports: Mapping[str, int]) -> dict[str, list[str
             "--artifacts-destination", str(mlflow / "artifacts"),
         ],
         "airflow-api": [*python, "airflow", "api-server"],
-        "airflow-scheduler": [*python, "airflow", "scheduler"],
+        # Its log server would listen on every address; the API server reads the same files.
+        "airflow-scheduler": [*python, "airflow", "scheduler", "--skip-serve-logs"],
         "airflow-dags": [*python, "airflow", "dag-processor"],
         "service": [
             *python, "bentoml", "serve", "serving.service:Landcover", "--host", here,
@@ -109,8 +111,6 @@ def _airflow(ports: Mapping[str, int], keys: Mapping[str, str], home: Path) -> d
         "API__BASE_URL": base,
         "API__SECRET_KEY": keys["api"],
         "API_AUTH__JWT_SECRET": keys["jwt"],
-        "LOGGING__WORKER_LOG_SERVER_PORT": str(ports["logs"]),
-        "LOGGING__WORKER_LOG_SERVER_HOST": "127.0.0.1",
         # The default holds a slot for 5 s per task and looks for work once a second.
         "WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",

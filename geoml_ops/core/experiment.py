@@ -73,8 +73,8 @@ class Experiment(Value):
 
     @property
     def id(self) -> str:
-        """``experiment-<16 hex digits>``, from the content."""
-        return f"experiment-{digest(self.model_dump(mode='json'))[:16]}"
+        """``experiment-<16 hex digits>``, from the content; the order of classes counts, it gives the codes."""
+        return f"experiment-{digest([self.model_dump(mode='json'), list(self.classes)])[:16]}"
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from geoml_ops import client
-from geoml_ops.adapters import raster, sample
+from geoml_ops.adapters import raster
 from geoml_ops.adapters.nouns import Shelf
+from geoml_ops.adapters.sample import fetch
 from geoml_ops.core.bands import SENTINEL_2_L1C, Radiometry
 from geoml_ops.core.errors import GeomlError
 from geoml_ops.core.flow import Decision, Drift, Judgement, Scene, Verdict, Version
@@ -20,14 +21,14 @@ from geoml_ops.demo import chapters
 from geoml_ops.demo.chain import Chain, MemoryGauge, service_has
 from geoml_ops.demo.progress import Facts, Progress, tell
 from geoml_ops.platform import network
-from geoml_ops.platform.files import read_json, whole_folder, write_json
+from geoml_ops.platform.files import read_json, write_json
 from geoml_ops.platform.processes import memory_mb
 from geoml_ops.settings import Settings, be_quiet
 from geoml_ops.stack import Stack, running, supervisor
+from geoml_ops.steps import deliver
 from geoml_ops.steps.places import Places
 
 N_CHAPTERS = 7
-SHIFT_DN = 1000
 
 
 @dataclass
@@ -53,14 +54,9 @@ class Turn:
 
     def deliver(self, *names: str) -> None:
         """Puts deliveries into the drop folder, each whole or not at all."""
-        stage = self.folder / "deliveries"
-        if not stage.exists():
-            with whole_folder(stage) as part:
-                sample.make_deliveries(self.stack.settings.data, part)
+        stage = deliver.make_deliveries(fetch(self.stack.settings.data), self.folder / "deliveries")
         for name in names:
-            if not (self.places.drop / name).exists():
-                with whole_folder(self.places.drop / name) as part:
-                    shutil.copytree(stage / name, part, dirs_exist_ok=True)
+            deliver.hand_in(stage[name], self.places.drop)
 
     def request(self, name: str, path: Path) -> str:
         """Sends a raster to the service, keeps its map in the demo's folder and returns the prediction's id."""
@@ -79,24 +75,25 @@ class Turn:
         target = self.folder / "requests" / f"{name}.tif"
         if target.exists():
             return target
-        scene = self.scene()
-        stored = self.places.store / "data" / scene.file.path
+        scene = self.scene(declared_dn)
+        stored = self.places.store / scene.file.path
         dn = raster.read(stored, window)
         if shift_dn:
-            dn = np.where(dn == 0, dn, dn + np.uint16(shift_dn)).astype(dn.dtype)
+            dn = deliver.shift(dn.astype(np.uint16), shift_dn)
         raster.write_scene(
             target,
             dn,
             scene.grid.inside(window or scene.grid.whole),
             SENTINEL_2_L1C,
             Radiometry(scale=1e-4, offset_dn=declared_dn, nodata=0.0),
-            tags={"GEOML_SCENE_NAME": scene.name},
+            tags={} if shift_dn and not declared_dn else {"GEOML_SCENES": scene.id},
         )
         return target
 
-    def scene(self) -> Scene:
-        """The first accepted scene of this turn."""
-        return next(s for s in self.shelf.all(Scene) if s.declared.offset_dn == 0)
+    def scene(self, declared_dn: float = 0.0) -> Scene:
+        """The accepted scene that declares this offset."""
+        accepted = {v.subject for v in self.shelf.all(Verdict) if v.accepted}
+        return next(s for s in self.shelf.all(Scene) if s.id in accepted and s.declared.offset_dn == declared_dn)
 
     def halves(self) -> tuple[Window, Window]:
         """The western and the eastern half of the scene."""
@@ -111,7 +108,7 @@ class Turn:
 
     def first_model(self) -> Facts:
         """The scene and the western labels arrive; everything up to the first champion follows by itself."""
-        self.deliver(sample.SCENE, sample.LABELS_WEST)
+        self.deliver(deliver.SCENE, deliver.LABELS_WEST)
         ran = self.chain.start("ingest")
         return self._outcome(ran, must_follow=True)
 
@@ -132,12 +129,12 @@ class Turn:
     def shifted_numbers(self) -> Facts:
         """The same scene with +1000 DN: undeclared it is stopped and named, declared it gives the same map."""
         west, _ = self.halves()
-        self.deliver(sample.SCENE_SHIFTED_UNDECLARED)
+        self.deliver(deliver.SHIFTED)
         refused = self._outcome(self.chain.start("ingest"), must_follow=False)
-        undeclared = self._asked([("undeclared", self.cut("undeclared", west, shift_dn=SHIFT_DN))])
-        self.deliver(sample.SCENE_SHIFTED_DECLARED)
+        undeclared = self._asked([("undeclared", self.cut("undeclared", west, shift_dn=deliver.SHIFT_DN))])
+        self.deliver(deliver.SHIFTED_DECLARED)
         accepted = self._outcome(self.chain.start("ingest"), must_follow=False)
-        path = self.cut("declared", west, shift_dn=SHIFT_DN, declared_dn=-float(SHIFT_DN))
+        path = self.cut("declared", west, shift_dn=deliver.SHIFT_DN, declared_dn=-float(deliver.SHIFT_DN))
         declared = self._asked([("declared", path)])
         maps = [raster.read(self.folder / f"map-{name}.tif") for name in ("west", "declared", "undeclared")]
         return {
@@ -145,7 +142,7 @@ class Turn:
             "undeclared": undeclared,
             "accepted": accepted,
             "declared": declared,
-            "verdicts": self._verdicts(sample.SCENE_SHIFTED_UNDECLARED, sample.SCENE_SHIFTED_DECLARED),
+            "verdicts": self._verdicts(deliver.SHIFTED, deliver.SHIFTED_DECLARED),
             "identical": bool(np.array_equal(maps[0], maps[1])),
             "changed_share": float((maps[0][0] != maps[2][0]).mean()),
         }
@@ -153,11 +150,13 @@ class Turn:
     def new_ground(self) -> Facts:
         """Requests of ground the champion never saw: named, and labels asked for."""
         _, east = self.halves()
-        return self._asked([("east", self.cut("east", east)), ("whole", self.cut("whole", None))])
+        facts = self._asked([("east", self.cut("east", east))])
+        facts["predictions"]["whole"] = self.request("whole", self.cut("whole", None))
+        return facts
 
     def second_model(self) -> Facts:
         """The eastern labels arrive; monitoring starts the second training, the gate decides."""
-        self.deliver(sample.LABELS_EAST)
+        self.deliver(deliver.LABELS_EAST)
         facts = self._outcome(self.chain.start("ingest"), must_follow=True)
         facts["prediction"] = self.request("after", self.cut("whole", None))
         return facts

@@ -167,14 +167,12 @@ def test_every_airflow_option_exists_and_none_of_make_up_is_missing(tmp_path: Pa
         }
 
 
-@pytest.mark.xfail(strict=True, reason="Airflow has no option for the address of its log server")
 def test_make_up_sets_no_option_that_nobody_reads() -> None:
     """Remove the option, and start the scheduler with --skip-serve-logs: its log server listens everywhere."""
     source = (ROOT / "geoml_ops" / "servers.py").read_text()
     assert not [name for name in UNKNOWN if name.removeprefix("AIRFLOW__") in source]
 
 
-@pytest.mark.xfail(strict=True, reason="without AIRFLOW_HOME task logs go to the user's home")
 def test_make_up_keeps_airflow_inside_its_workspace(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.delenv("AIRFLOW_HOME", raising=False)
     env = environment(Settings(workspace=tmp_path), PORTS, new_secrets(), witness=None)
