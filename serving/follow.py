@@ -64,7 +64,7 @@ class Follower:
         """
         state = self.state
         if state.model is None:
-            raise Unavailable(f"No model can answer: {state.trouble}", "train and publish a model, then ask again")
+            raise Unavailable(f"No model can answer yet. {state.trouble}")
         return state.model
 
     def readiness(self) -> tuple[bool, dict[str, Any]]:
