@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -80,12 +81,11 @@ class Store:
             repo.add(str(self.data))
             repo.push()
             pinned = self._pinned((self.root / POINTER).read_bytes())
-            self._verify(repo, pinned)
+            self._complete(repo, pinned)
         tag = Ref(f"refs/tags/data-{pinned[:12]}".encode())
         with Git(str(self.root)) as git:
-            known = git.refs.get_peeled(tag)
-            if known is not None:
-                return known.decode(), pinned
+            if tag in git.refs:
+                return git.refs[tag].decode(), pinned
             head = self._head(git)
             if head is None or self._blob(git, head, POINTER) != (self.root / POINTER).read_bytes():
                 porcelain.add(git, [str(self.root / name) for name in _COMMITTED if (self.root / name).exists()])
@@ -142,13 +142,25 @@ class Store:
         return self._object(entries[name])
 
     def _open(self) -> None:
-        """Makes what is missing of the repository; a maker that was killed half-way is taken up."""
-        if not (self.root / ".git" / "HEAD").exists():
-            porcelain.init(str(self.root))
-        if not (self.root / ".dvc" / "config").exists():
-            Dvc.init(str(self.root), force=True).close()
+        """Makes what is missing of the repository."""
+        git, dvc = self.root / ".git", self.root / ".dvc"
+        if not git.exists() or not dvc.exists():
+            # Made aside and renamed, Git last: a maker that is killed leaves no half of a repository.
+            with tempfile.TemporaryDirectory(prefix=".making-", suffix=".part", dir=self.root) as folder:
+                porcelain.init(folder)
+                Dvc.init(folder).close()
+                if not git.exists():
+                    shutil.rmtree(dvc, ignore_errors=True)
+                if not dvc.exists():
+                    Path(folder, ".dvcignore").replace(self.root / ".dvcignore")
+                    Path(folder, ".dvc").rename(dvc)
+                if not git.exists():
+                    Path(folder, ".git").rename(git)
+        # Git's own locks outlive a killed writer; whoever is here holds the store alone.
+        for left in (git / "index.lock", git / "HEAD.lock", *(git / "refs").rglob("*.lock")):
+            left.unlink(missing_ok=True)
         wanted = {
-            ".git/info/exclude": "/.lock\n",
+            ".git/info/exclude": "/.lock\n/.making-*\n",
             ".dvc/config": "[core]\n    analytics = false\n    check_update = false\n    autostage = false\n",
             # Addresses belong to a machine, not to the history.
             ".dvc/config.local": f"[core]\n    remote = store\n    site_cache_dir = {self.root}/.dvc/tmp/site\n"
@@ -201,25 +213,44 @@ class Store:
     def _bring_back(self, path: Path, md5: str) -> None:
         with self._dvc() as repo:
             remote = repo.cloud.get_remote_odb()
-            with whole_file(path) as part, contextlib.suppress(FileNotFoundError):
-                remote.fs.get_file(remote.oid_to_path(md5), str(part))
-                if not _holds(part, md5):
-                    part.write_bytes(b"")
+            there = remote.oid_to_path(md5)
+            if remote.fs.exists(there):
+                with tempfile.TemporaryDirectory(dir=self.root / ".dvc" / "tmp") as folder:
+                    fetched = Path(folder) / md5
+                    remote.fs.get_file(there, str(fetched))
+                    if _holds(fetched, md5):
+                        with whole_file(path) as part:
+                            fetched.replace(part)
         if not _holds(path, md5):
             raise Refused(
                 f"Object {md5} is in neither the store's cache nor its remote as it was pinned.",
                 "restore the remote from a backup",
             )
 
-    def _verify(self, repo: Any, pinned: str) -> None:
+    def _complete(self, repo: Any, pinned: str) -> None:
+        """Makes sure that every object of a version is in the remote, and sends what is not.
+
+        DVC 3.67 takes a folder's listing in the remote as proof that its files are there; a push that was
+        killed leaves the listing without them, and every later push sends nothing.
+        """
         remote = repo.cloud.get_remote_odb()
         listing = json.loads(self._object(pinned).read_bytes())
-        for oid in [pinned, *sorted({entry["md5"] for entry in listing})]:
+        for oid in [*sorted({entry["md5"] for entry in listing}), pinned]:
             there = remote.oid_to_path(oid)
-            # What lies on this machine can be read back; elsewhere its presence has to do.
-            good = _holds(Path(there), oid) if remote.fs.protocol == "local" else remote.fs.exists(there)
-            if not good:
+            if _reached(remote.fs, there, oid):
+                continue
+            if remote.fs.protocol == "local":
+                with whole_file(Path(there)) as part:
+                    shutil.copyfile(self._object(oid), part)
+            else:
+                remote.fs.put_file(str(self._object(oid)), there)
+            if not _reached(remote.fs, there, oid):
                 raise Refused(f"Object {oid} did not reach {self.remote} as it is in the store.", "check the remote")
+
+
+def _reached(fs: Any, there: str, oid: str) -> bool:
+    """What lies on this machine can be read back; elsewhere its presence has to do."""
+    return _holds(Path(there), oid) if fs.protocol == "local" else bool(fs.exists(there))
 
 
 def _holds(path: Path, md5: str) -> bool:

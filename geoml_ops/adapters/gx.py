@@ -99,7 +99,7 @@ def _expectation(rule: Rule) -> Any:
                 **column, min_value=rule.low, max_value=rule.high, mostly=rule.mostly
             )
         case "matches":
-            return gxe.ExpectColumnValuesToMatchRegex(**column, regex=f"^(?:{rule.pattern})$", mostly=rule.mostly)
+            return gxe.ExpectColumnValuesToMatchRegex(**column, regex=rf"\A(?:{rule.pattern})\Z", mostly=rule.mostly)
         case "equal set":
             return gxe.ExpectColumnDistinctValuesToEqualSet(**column, value_set=list(rule.allowed))
 

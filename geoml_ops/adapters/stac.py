@@ -9,6 +9,7 @@ import pyproj
 import pystac
 import shapely
 from jsonschema import Draft7Validator
+from jsonschema.exceptions import best_match
 from pystac.extensions.file import FileExtension
 from pystac.extensions.projection import ProjectionExtension
 from pystac.validation.local_validator import get_local_schema_cache
@@ -76,7 +77,7 @@ def check_item(content: dict[str, Any]) -> None:
     """Holds an item against the STAC core and GeoJSON schemas that pystac carries.
 
     Raises:
-        Refused: with the first three complaints.
+        Refused: with the complaint that says most.
     """
     schemas = get_local_schema_cache()
     registry: Registry[Any] = Registry().with_resources(
@@ -84,9 +85,9 @@ def check_item(content: dict[str, Any]) -> None:
     )
     item_schema = next(schema for uri, schema in schemas.items() if uri.endswith("/item.json"))
     complaints = Draft7Validator(item_schema, registry=registry).iter_errors(content)
-    said = [str(c.message)[:200] for c in complaints]
-    if said:
-        raise Refused(f"The STAC item of {content.get('id')!r} is not valid: {'; '.join(said[:3])}.")
+    worst = best_match(complaints)
+    if worst is not None:
+        raise Refused(f"The STAC item of {content.get('id')!r} is not valid: {worst.json_path}: {worst.message[:300]}.")
 
 
 def _band(scene: Scene, contract: Contract, name: str) -> dict[str, Any]:

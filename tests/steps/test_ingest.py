@@ -492,7 +492,8 @@ def test_killed_anywhere_and_run_again_gives_the_same_version(tmp_path):
     turn(calm)
     took = time.monotonic() - began
     # Each run finds what the one before left, so the deaths move on from check to track.
-    assert any([killed(rough, share * took) for share in (0.05, 0.2, 0.35, 0.3, 0.25, 0.2)])
+    deaths = [killed(rough, share * took) for share in (0.05, 0.2, 0.35, 0.3, 0.25, 0.2)]
+    assert any(deaths)
     turn(rough)
     ids = [sorted(p.name for p in places_in(home).nouns.rglob("*.json")) for home in (calm, rough)]
     assert ids[0] == ids[1]
