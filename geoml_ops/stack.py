@@ -128,6 +128,15 @@ class Stack:
         self._wait(limit_s)
         self.tell(f"all servers are ready after {time.monotonic() - began:.0f} s")
 
+    def revive(self) -> None:
+        """Starts every server again that ended by itself."""
+        for child in [c for c in self.children if not c.alive]:
+            self.tell(f"{child.name} ended by itself; starting it again:\n{child.last_lines(4)}")
+            self.children.remove(child)
+            command = commands(self.settings, self.ports)[child.name]
+            self.children.append(start(child.name, command, self._environment(), child.log, CHECKOUT))
+            self._record()
+
     def _log(self, name: str) -> Path:
         return self.home / "logs" / f"{name}.log"
 
@@ -215,18 +224,7 @@ def serve(settings: Settings) -> None:
         write_json(stack.home / "supervisor.json", {"pid": os.getpid(), "started": psutil.Process().create_time()})
         try:
             while True:
-                for child in [c for c in stack.children if not c.alive]:
-                    stack.tell(f"{child.name} ended by itself; starting it again:\n{child.last_lines(4)}")
-                    stack.children.remove(child)
-                    again = start(
-                        child.name,
-                        commands(stack.settings, stack.ports)[child.name],
-                        stack._environment(),
-                        child.log,
-                        CHECKOUT,
-                    )
-                    stack.children.append(again)
-                    stack._record()
+                stack.revive()
                 time.sleep(2)
         except KeyboardInterrupt:
             stack.tell("stopping")

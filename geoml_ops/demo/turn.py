@@ -20,15 +20,16 @@ from geoml_ops.core.grid import Window
 from geoml_ops.demo import chapters
 from geoml_ops.demo.chain import Chain, MemoryGauge, service_has
 from geoml_ops.demo.progress import Facts, Progress, tell
+from geoml_ops.demo.report import write_report
+from geoml_ops.demo.story import Cost
 from geoml_ops.platform import network
 from geoml_ops.platform.files import read_json, write_json
-from geoml_ops.platform.processes import memory_mb
 from geoml_ops.settings import Settings, be_quiet
 from geoml_ops.stack import Stack, running, supervisor
 from geoml_ops.steps import deliver
 from geoml_ops.steps.places import Places
 
-N_CHAPTERS = 7
+N_CHAPTERS = 6
 
 
 @dataclass
@@ -229,13 +230,9 @@ def main(settings: Settings, *, fresh: bool = False) -> int:
     with running(stack) as up, MemoryGauge(up) as gauge:
         turn = Turn(up, Chain(up), folder)
         facts = _chapters(turn, progress)
-        stopwatch = _kept(folder / "seconds.json", turn.chain.seconds)
-        peak_mb = max(
-            gauge.peak_mb + memory_mb([]), read_json(folder / "peak.json") if (folder / "peak.json").exists() else 0
-        )
-        write_json(folder / "peak.json", peak_mb)
         attempts = up.witness_file.read_text().splitlines() if up.witness_file.exists() else []
-        chapters.write(turn.places, folder, facts, seconds=stopwatch, peak_mb=peak_mb, alone=alone, attempts=attempts)
+        peak_mb = _kept(folder / "measured.json", turn.chain.seconds, gauge.peak_mb)["peak_mb"]
+        _report(turn, facts, peak_mb, attempts, alone=alone)
     if attempts:
         raise GeomlError(f"{len(attempts)} connections beyond loopback were tried.", f"read {stack.witness_file}")
     tell(f"\nThe story with its pictures: {folder / 'report.html'}\nNext: make up, and open the links it prints.")
@@ -254,14 +251,28 @@ def _chapters(turn: Turn, progress: Progress) -> dict[str, Facts]:
     return {name: progress.chapter(name, title, work) for name, title, work in plan}
 
 
-def _kept(path: Path, seconds: dict[str, float]) -> dict[str, float]:
+def _kept(path: Path, seconds: dict[str, float], peak_mb: float) -> Facts:
     # A resumed turn adds to what the killed one measured.
-    before = read_json(path) if path.exists() else {}
-    merged = {name: before.get(name, 0.0) + value for name, value in seconds.items()} | {
-        name: value for name, value in before.items() if name not in seconds
-    }
-    write_json(path, merged)
-    return merged
+    before: Facts = read_json(path) if path.exists() else {"seconds": {}, "peak_mb": 0.0}
+    merged = dict(before["seconds"])
+    for name, value in seconds.items():
+        merged[name] = round(merged.get(name, 0.0) + value, 2)
+    kept = {"seconds": merged, "peak_mb": max(before["peak_mb"], round(peak_mb))}
+    write_json(path, kept)
+    return kept
+
+
+def _report(turn: Turn, facts: dict[str, Facts], peak_mb: float, attempts: Sequence[str], *, alone: bool) -> None:
+    steps = read_json(turn.folder / "measured.json")["seconds"]
+    how = "a network with loopback only" if alone else "a witness in every process"
+    cost = Cost(
+        seconds=tuple(steps.items()),
+        sizes=(*chapters.sizes(turn.places), (how, "proved that nothing left the machine")),
+        peak_mb=peak_mb,
+        total_s=sum(chapter["seconds"] for chapter in facts.values()),
+        connections=tuple(attempts),
+    )
+    write_report(turn.folder, chapters.tell_story(turn.places, turn.folder, facts, cost))
 
 
 def _forget(settings: Settings) -> None:

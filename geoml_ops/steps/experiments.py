@@ -5,7 +5,7 @@ from __future__ import annotations
 from geoml_ops.adapters.configs import read_experiment
 from geoml_ops.core.errors import NotFound, Refused
 from geoml_ops.core.experiment import Experiment
-from geoml_ops.platform.files import write_json
+from geoml_ops.platform.files import write_text
 from geoml_ops.steps.places import Places
 
 
@@ -19,7 +19,8 @@ def current_experiment(places: Places) -> Experiment:
     experiment = read_experiment(places.experiment)
     path = places.experiments / f"{experiment.id}.json"
     if not path.exists():
-        write_json(path, experiment.model_dump(mode="json"))
+        # Not sorted: the order of the classes gives their codes.
+        write_text(path, experiment.model_dump_json(indent=1))
     return experiment
 
 

@@ -90,21 +90,26 @@ def _metrics(evaluation: Evaluation, plan: FoldPlan) -> dict[str, float]:
     return metrics
 
 
-def _files(evaluation: Evaluation, plan: FoldPlan, table: FeatureTable, answers: Answers) -> dict[str, bytes]:
+def fold_picture(answers: Answers, plan: FoldPlan) -> bytes:
+    """Returns a picture (PNG) of the samples coloured by the fold that tests them."""
     block = plan.block_m
     low = [float(np.floor(axis.min() / block) * block) for axis in (answers.easting, answers.northing)]
     high = [float(np.ceil(axis.max() / block) * block) for axis in (answers.easting, answers.northing)]
+    return plots.fold_map(
+        answers.easting,
+        answers.northing,
+        answers.fold,
+        Bounds(left=low[0], bottom=low[1], right=high[0], top=high[1]),
+        block,
+        plan.buffer_m,
+        origin=(0.0, 0.0),
+        title="Samples by the fold that tests them",
+    )
+
+
+def _files(evaluation: Evaluation, plan: FoldPlan, table: FeatureTable, answers: Answers) -> dict[str, bytes]:
     files = {
-        "plots/folds.png": plots.fold_map(
-            answers.easting,
-            answers.northing,
-            answers.fold,
-            Bounds(left=low[0], bottom=low[1], right=high[0], top=high[1]),
-            block,
-            plan.buffer_m,
-            origin=(0.0, 0.0),
-            title="Samples by the fold that tests them",
-        ),
+        "plots/folds.png": fold_picture(answers, plan),
         "plots/confusion.png": plots.confusion(
             evaluation.confusion, evaluation.classes, title=f"{evaluation.family}, spatial folds"
         ),

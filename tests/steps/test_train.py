@@ -20,12 +20,13 @@ from geoml_ops.domain.folds import materialise
 from geoml_ops.domain.world import CLASSES, World, landscape
 from geoml_ops.steps import train
 from geoml_ops.steps.answers import open_answers
+from geoml_ops.steps.experiments import current_experiment, experiment_of
 from geoml_ops.steps.judging import champion_in_folds, compare
 from geoml_ops.steps.models import open_model
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.samples import open_table
 from tests.conftest import free_port
-from tests.versions import cube, keep_version, places_in
+from tests.versions import EXPERIMENT, cube, keep_version, places_in
 
 WORLD = landscape(420, 360, seed=3)
 SEEN = cube(WORLD)
@@ -299,3 +300,9 @@ def test_the_cause_names_the_version(trained: Trained, tmp_path: Path) -> None:
     assert train.version_for(places, event.id) == trained.west.id
     with pytest.raises(NotFound, match="no version"):
         train.version_for(places_in(tmp_path))
+
+
+def test_a_kept_experiment_comes_back_with_its_classes_in_order(tmp_path: Path) -> None:
+    places = places_in(tmp_path, classes=dict(sorted(EXPERIMENT["classes"].items(), reverse=True)))
+    kept = current_experiment(places)
+    assert experiment_of(places, kept.id).class_names == kept.class_names
