@@ -17,20 +17,15 @@ from dags.common import TASKS, places
     doc_md=__doc__,
 )
 def publish() -> None:
-    """Export and register, judge, release."""
+    """Export, register and judge; then release what was promoted."""
 
     @task
-    def register(*, dag_run=None) -> str:
+    def judge(*, dag_run=None) -> str:
         from geoml_ops.steps import publish as step
 
-        evaluation = step.evaluation_for(places(), dag_run.partition_key)
-        return step.register(places(), step.export(places(), evaluation).id).id
-
-    @task
-    def judge(entry: str) -> str:
-        from geoml_ops.steps import publish as step
-
-        return step.judge(places(), entry).id
+        here = places()
+        bundle = step.export(here, step.evaluation_for(here, dag_run.partition_key))
+        return step.judge(here, step.register(here, bundle.id).id).id
 
     @task(outlets=[CHAMPION])
     def release(judgement: str, *, outlet_events=None) -> str:
@@ -43,7 +38,7 @@ def publish() -> None:
         outlet_events[CHAMPION].add_partitions([entry.id])
         return entry.id
 
-    release(judge(register()))
+    release(judge())
 
 
 publish()

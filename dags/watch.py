@@ -21,11 +21,17 @@ def rounds(dag_id: str, schedule: Any) -> None:
     def flow() -> None:
         @task
         def decide(*, dag_run=None) -> dict[str, Any]:
-            from geoml_ops.steps import watch as step
+            from geoml_ops.steps import dashboard, decisions
 
-            drift = step.compare(places(), step.gather(places()))
-            decision, retrain = step.decide(places(), drift.id if drift else "", dag_run.partition_key or "")
-            step.summarise(places())
+            here, drift = places(), None
+            recent = decisions.gather(here)
+            if recent:
+                # Only now: Evidently alone takes longer to load than the rest of this task to run.
+                from geoml_ops.steps import watch
+
+                drift = watch.compare(here, recent)
+            decision, retrain = decisions.decide(here, drift.id if drift else "", dag_run.partition_key or "")
+            dashboard.summarise(here)
             return {"decision": decision.id, "retrain": retrain.id if retrain else "", "because": decision.because}
 
         @task(outlets=[RETRAIN])

@@ -15,7 +15,7 @@ from geoml_ops.adapters.crs import reproject
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.predictions import PredictionLog
 from geoml_ops.adapters.registry import Registry
-from geoml_ops.core.errors import NotFound
+from geoml_ops.core.errors import GeomlError, NotFound
 from geoml_ops.core.flow import (
     Bundle,
     Decision,
@@ -57,6 +57,25 @@ def drifts_of(places: Places, bundle_id: str) -> list[Drift]:
     return sorted(mine, key=lambda drift: max((place.get(p, -1) for p in drift.predictions), default=-1))
 
 
+def gather(places: Places) -> tuple[str, ...]:
+    """Returns ids of the champion's predictions that no comparison covers, in the order they were logged.
+
+    A comparison that was made but never decided on is gathered again, so that a kill between the two
+    loses nothing: comparing the same predictions gives the same drift.
+    """
+    entry, shelf = champion(places), Shelf(places.nouns)
+    if entry is None:
+        return ()
+    drifts = drifts_of(places, entry.bundle)
+    decided = {decision.drift for decision in shelf.all(Decision)}
+    for drift in drifts:
+        if drift.id not in decided:
+            return drift.predictions
+    covered = {prediction for drift in drifts for prediction in drift.predictions}
+    logged = dict.fromkeys(line.id for line in PredictionLog(places.predictions).lines())
+    return tuple(i for i in logged if i not in covered and _of(shelf, i, entry.bundle))
+
+
 def decide(places: Places, drift_id: str, version_id: str) -> tuple[Decision, Retrain | None]:
     """Returns the decision about a drift and a version, and the retrain event when it fires.
 
@@ -90,6 +109,14 @@ def decide(places: Places, drift_id: str, version_id: str) -> tuple[Decision, Re
             shelf.put(retrain)
     logger("watch").info("decided", decision=decision.id, action=decision.action, fired=decision.fired)
     return decision, retrain
+
+
+def _of(shelf: Shelf, prediction_id: str, bundle: str) -> bool:
+    try:
+        return shelf.get(Prediction, prediction_id).bundle == bundle
+    except (GeomlError, ValueError) as error:
+        logger("watch").warning("logged prediction cannot be read", prediction=prediction_id[:60], error=str(error))
+        return False
 
 
 def _version(shelf: Shelf, version_id: str) -> Version | None:

@@ -6,46 +6,28 @@ One comparison covers every prediction of the champion that was logged since the
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from geoml_ops.adapters import evidently, pages
+from geoml_ops.adapters import evidently
 from geoml_ops.adapters.configs import read_policy
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.predictions import SKETCHES, PredictionLog
 from geoml_ops.adapters.registry import REFERENCE, open_bundle
-from geoml_ops.core.errors import BadInput, GeomlError, NotFound, Refused
-from geoml_ops.core.flow import Bundle, Decision, Diagnosis, Drift, Judgement, Prediction, Verdict, Version
+from geoml_ops.core.errors import BadInput, NotFound, Refused
+from geoml_ops.core.flow import Diagnosis, Drift, Prediction
 from geoml_ops.core.policy import DriftRules
 from geoml_ops.domain.drift import Comparison, compare_tiles, pool, usable
 from geoml_ops.domain.sketch import Columns
-from geoml_ops.platform.files import sha256_of, write_json, write_text
+from geoml_ops.platform.files import sha256_of
 from geoml_ops.platform.locks import only_one
 from geoml_ops.platform.log import logger
-from geoml_ops.steps.decisions import champion, decide, drifts_of, weighed
+from geoml_ops.steps.dashboard import summarise
+from geoml_ops.steps.decisions import champion, decide, gather, weighed
 from geoml_ops.steps.places import Places
 
 __all__ = ["champion", "compare", "decide", "gather", "summarise", "weighed"]
-
-
-def gather(places: Places) -> tuple[str, ...]:
-    """Returns ids of the champion's predictions that no comparison covers, in the order they were logged.
-
-    A comparison that was made but never decided on is gathered again, so that a kill between the two
-    loses nothing: comparing the same predictions gives the same drift.
-    """
-    entry, shelf = champion(places), Shelf(places.nouns)
-    if entry is None:
-        return ()
-    drifts = drifts_of(places, entry.bundle)
-    decided = {decision.drift for decision in shelf.all(Decision)}
-    for drift in drifts:
-        if drift.id not in decided:
-            return drift.predictions
-    covered = {prediction for drift in drifts for prediction in drift.predictions}
-    logged = dict.fromkeys(line.id for line in PredictionLog(places.predictions).lines())
-    return tuple(i for i in logged if i not in covered and _of(shelf, i, entry.bundle))
 
 
 def compare(places: Places, prediction_ids: Sequence[str]) -> Drift | None:
@@ -71,40 +53,6 @@ def compare(places: Places, prediction_ids: Sequence[str]) -> Drift | None:
         shelf.put(drift)
     logger("watch").info("compared", drift=drift.id, cause=drift.diagnosis.cause, tiles=drift.n_current)
     return drift
-
-
-def summarise(places: Places, *, links: Mapping[str, str] | None = None) -> None:
-    """Writes the dashboard: ``index.html`` for people and ``state.json``, the same as nouns.
-
-    Args:
-        places: where things are.
-        links: text → address of pages to link to.
-    """
-    shelf, entry, policy = Shelf(places.nouns), champion(places), read_policy(places.policy)
-    lines = list(PredictionLog(places.predictions).lines())
-    overview = pages.Overview(
-        model=places.model,
-        champion=entry,
-        bundle=shelf.get(Bundle, entry.bundle) if entry else None,
-        policy=policy,
-        n_predictions=len({line.id for line in lines}),
-        last_prediction=lines[-1].at if lines else None,
-        drifts=tuple(drifts_of(places, entry.bundle)) if entry else (),
-        decisions=tuple(shelf.all(Decision)),
-        versions=tuple(shelf.all(Version)),
-        verdicts=tuple(shelf.all(Verdict)),
-        judgements=tuple(shelf.all(Judgement)),
-    )
-    write_json(places.dashboard / "state.json", pages.state(overview))
-    write_text(places.dashboard / "index.html", pages.dashboard(overview, links=links))
-
-
-def _of(shelf: Shelf, prediction_id: str, bundle: str) -> bool:
-    try:
-        return shelf.get(Prediction, prediction_id).bundle == bundle
-    except (GeomlError, ValueError) as error:
-        logger("watch").warning("logged prediction cannot be read", prediction=prediction_id[:60], error=str(error))
-        return False
 
 
 def _drift(
