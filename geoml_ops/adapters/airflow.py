@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import httpx
 
-from geoml_ops.core.errors import GeomlError, NotFound, Refused, Unavailable
+from geoml_ops.core.errors import NotFound, Refused, Unavailable
 
 DONE = ("success", "failed")
 
@@ -88,7 +87,7 @@ class Airflow:
         except NotFound:
             return None
 
-    def wait(self, dag: str, run: str, *, limit_s: float = 600.0, tick: Callable[[], None] | None = None) -> str:
+    def wait(self, dag: str, run: str, *, limit_s: float = 600.0) -> str:
         """Waits until a run has ended and returns ``success``.
 
         Raises:
@@ -105,22 +104,5 @@ class Airflow:
                 )
             if state in DONE:
                 return state
-            if tick:
-                tick()
             time.sleep(0.3)
         raise Unavailable(f"Run {run} of {dag} had not ended after {limit_s:.0f} s.")
-
-    def follow(
-        self, dag: str, known: set[str], *, limit_s: float = 120.0, tick: Callable[[], None] | None = None
-    ) -> str:
-        """Waits for a run of ``dag`` that is not among ``known``, then for its end; returns its id."""
-        deadline = time.monotonic() + limit_s
-        while time.monotonic() < deadline:
-            fresh = [r["dag_run_id"] for r in self.runs(dag) if r["dag_run_id"] not in known]
-            if fresh:
-                self.wait(dag, fresh[-1], tick=tick)
-                return str(fresh[-1])
-            if tick:
-                tick()
-            time.sleep(0.3)
-        raise GeomlError(f"No new run of {dag} began within {limit_s:.0f} s.", "look at the asset events in Airflow")

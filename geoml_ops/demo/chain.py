@@ -9,69 +9,62 @@ from typing import Any
 
 import httpx
 
-from geoml_ops.adapters.airflow import Airflow
+from geoml_ops.adapters.airflow import DONE, Airflow
 from geoml_ops.core.errors import NotFound, Unavailable
 from geoml_ops.demo.progress import tell
 from geoml_ops.stack import Stack
 
-NEXT = {"ingest": ("track", "watch"), "watch": ("announce", "train"), "patrol": ("announce", "train"),
-        "train": ("choose", "publish")}  # fmt: skip
+DAGS = ("ingest", "watch", "patrol", "train", "publish")
+#: An event becomes a run within a second; twice that without any run means that nothing more follows.
+CALM_S = 2.0
 
 
 @dataclass
 class Chain:
-    """Starts DAGs and walks along the assets that join them."""
+    """Starts a DAG and waits until everything that its events cause has ended."""
 
     stack: Stack
     seconds: dict[str, float] = field(default_factory=dict)
 
-    @property
-    def airflow(self) -> Airflow:
-        """The stack's Airflow."""
-        return self.stack.airflow
+    def start(self, dag: str, *, limit_s: float = 900.0) -> dict[str, Any]:
+        """Starts ``dag`` by hand and waits until no DAG is at work any more.
 
-    def start(self, dag: str) -> dict[str, Any]:
-        """Starts ``dag`` by hand and follows everything it causes.
+        A run that was under way already, of the schedule or of a turn that was killed, counts: it may
+        have done what this one came for.
 
         Returns:
             Per DAG that ran, the values its tasks handed on: ``{"ingest": {"track": "version-…"}, …}``.
+
+        Raises:
+            Refused: a run failed; the sentence names its tasks.
+            Unavailable: there was still work after ``limit_s``.
         """
-        client = self.airflow
-        known = {name: {r["dag_run_id"] for r in client.runs(name)} for name in ("watch", "train", "publish")}
-        run = client.start(dag)
+        client = self.stack.airflow
+        ended = {r["dag_run_id"] for name in DAGS for r in client.runs(name) if r["state"] in DONE}
+        client.start(dag)
         found: dict[str, Any] = {}
-        while True:
-            client.wait(dag, run)
-            found[dag] = self._results(client, dag, run)
-            tell(f"      {dag}: " + ", ".join(f"{t} {s}" for t, s in found[dag]["tasks"].items()))
-            if dag not in NEXT:
-                return found
-            task, after = NEXT[dag]
-            if not found[dag].get(task):
-                return found
-            run, dag = self._caused(client, after, known[after]), after
-
-    def _caused(self, client: Airflow, dag: str, known: set[str], limit_s: float = 60.0) -> str:
-        deadline = time.monotonic() + limit_s
-        while time.monotonic() < deadline:
-            fresh = [r["dag_run_id"] for r in client.runs(dag) if r["dag_run_id"] not in known]
+        deadline, calm_since = time.monotonic() + limit_s, time.monotonic()
+        while time.monotonic() - calm_since < CALM_S:
+            time.sleep(0.3)
+            fresh = [(n, r["dag_run_id"]) for n in DAGS for r in client.runs(n) if r["dag_run_id"] not in ended]
+            for name, run in fresh:
+                client.wait(name, run, limit_s=max(1.0, deadline - time.monotonic()))
+                ended.add(run)
+                self._note(found, client, name, run)
             if fresh:
-                return str(fresh[-1])
-            time.sleep(0.2)
-        raise Unavailable(
-            f"The event for {dag} started no run within {limit_s:.0f} s.", "look at the assets in Airflow"
-        )
+                calm_since = time.monotonic()
+        return {name: found[name] for name in DAGS if name in found}
 
-    def _results(self, client: Airflow, dag: str, run: str) -> dict[str, Any]:
+    def _note(self, found: dict[str, Any], client: Airflow, dag: str, run: str) -> None:
         tasks: dict[str, str] = {}
-        values: dict[str, Any] = {}
+        values = found.setdefault(dag, {})
         for item in client.tasks(dag, run):
             name, took = item["task_id"], float(item["duration"] or 0.0)
             tasks[name] = "skipped" if item["state"] == "skipped" else f"{took:.0f} s"
             self.seconds[f"{dag}.{name}"] = round(self.seconds.get(f"{dag}.{name}", 0.0) + took, 2)
             if item["state"] == "success" and item.get("map_index", -1) < 0:
                 values[name] = client.result(dag, run, name)
-        return {"run": run, "tasks": tasks, **values}
+        tell(f"      {dag}: " + ", ".join(f"{name} {what}" for name, what in tasks.items()))
 
 
 def service_has(url: str, number: int, *, limit_s: float = 60.0) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.sample import fetch
 from geoml_ops.core.bands import SENTINEL_2_L1C, Radiometry
 from geoml_ops.core.errors import GeomlError
-from geoml_ops.core.flow import Decision, Drift, Judgement, Scene, Verdict, Version
+from geoml_ops.core.flow import Bundle, Decision, Drift, Entry, Judgement, Retrain, Scene, Verdict, Version
 from geoml_ops.core.grid import Window
 from geoml_ops.demo import chapters
 from geoml_ops.demo.chain import Chain, MemoryGauge, service_has
@@ -110,8 +110,8 @@ class Turn:
     def first_model(self) -> Facts:
         """The scene and the western labels arrive; everything up to the first champion follows by itself."""
         self.deliver(deliver.SCENE, deliver.LABELS_WEST)
-        ran = self.chain.start("ingest")
-        return self._outcome(ran, must_follow=True)
+        self.chain.start("ingest")
+        return self._outcome(must_follow=True)
 
     def same_again(self) -> Facts:
         """The drop folder is swept again: nothing is new, nothing is made."""
@@ -131,17 +131,16 @@ class Turn:
         """The same scene with +1000 DN: undeclared it is stopped and named, declared it gives the same map."""
         west, _ = self.halves()
         self.deliver(deliver.SHIFTED)
-        refused = self._outcome(self.chain.start("ingest"), must_follow=False)
+        self.chain.start("ingest")
         undeclared = self._asked([("undeclared", self.cut("undeclared", west, shift_dn=deliver.SHIFT_DN))])
         self.deliver(deliver.SHIFTED_DECLARED)
-        accepted = self._outcome(self.chain.start("ingest"), must_follow=False)
+        self.chain.start("ingest")
         path = self.cut("declared", west, shift_dn=deliver.SHIFT_DN, declared_dn=-float(deliver.SHIFT_DN))
         declared = self._asked([("declared", path)])
         maps = [raster.read(self.folder / f"map-{name}.tif") for name in ("west", "declared", "undeclared")]
         return {
-            "refused": refused,
             "undeclared": undeclared,
-            "accepted": accepted,
+            "accepted": self._outcome(must_follow=False),
             "declared": declared,
             "verdicts": self._verdicts(deliver.SHIFTED, deliver.SHIFTED_DECLARED),
             "identical": bool(np.array_equal(maps[0], maps[1])),
@@ -158,33 +157,32 @@ class Turn:
     def second_model(self) -> Facts:
         """The eastern labels arrive; monitoring starts the second training, the gate decides."""
         self.deliver(deliver.LABELS_EAST)
-        facts = self._outcome(self.chain.start("ingest"), must_follow=True)
+        self.chain.start("ingest")
+        facts = self._outcome(must_follow=True)
         facts["prediction"] = self.request("after", self.cut("whole", None))
         return facts
 
     # --- what came of it ---------------------------------------------------------------------
 
-    def _outcome(self, ran: Facts, *, must_follow: bool) -> Facts:
-        facts: Facts = {"version": ran["ingest"].get("track") or ""}
-        if "watch" in ran:
-            facts["decision"] = ran["watch"]["decide"]["decision"]
-            facts["because"] = ran["watch"]["decide"]["because"]
-            facts["retrain"] = ran["watch"].get("announce") or ""
-        if "publish" in ran:
-            facts["evaluation"] = ran["train"]["choose"]
-            facts["judgement"] = ran["publish"]["judge"]
-            judgement = self.shelf.get(Judgement, facts["judgement"])
-            facts["outcome"] = judgement.outcome
+    def _outcome(self, *, must_follow: bool) -> Facts:
+        """What the newest version led to, read from the nouns: a killed turn's work counts as this one's."""
+        version = list(self.shelf.all(Version))[-1]
+        decision = [d for d in self.shelf.all(Decision) if d.version == version.id][-1]
+        facts: Facts = {"version": version.id, "decision": decision.id, "because": decision.because}
+        facts["retrain"] = next((r.id for r in self.shelf.all(Retrain) if r.version == version.id), "")
+        bundle = next((b for b in self.shelf.all(Bundle) if b.version == version.id), None)
+        entry = next((e for e in self.shelf.all(Entry) if bundle and e.bundle == bundle.id), None)
+        judgement = next((j for j in self.shelf.all(Judgement) if entry and j.challenger == entry.id), None)
+        if bundle and entry and judgement:
+            facts |= {"evaluation": bundle.evaluation, "judgement": judgement.id, "outcome": judgement.outcome}
             tell(f"      gate: {judgement.outcome}, {judgement.difference.value:+.3f} against {judgement.against}")
-            if ran["publish"].get("release"):
-                entry = self.shelf.any(ran["publish"]["release"])
-                seen = service_has(self.stack.settings.service_url, entry.number)  # type: ignore[attr-defined]
-                facts["entry"], facts["bundle"] = entry.id, seen.get("bundle")
-                tell(f"      the service answers with model {entry.number}")  # type: ignore[attr-defined]
+            if judgement.outcome == "PROMOTE":
+                service_has(self.stack.settings.service_url, entry.number)
+                facts |= {"entry": entry.id, "bundle": bundle.id}
+                tell(f"      the service answers with model {entry.number}")
         elif must_follow:
             raise GeomlError(
-                f"No training followed: {facts.get('because') or 'no version was made'}",
-                f"read the verdicts under {self.places.nouns / 'verdict'}",
+                f"No training followed: {decision.because}", f"read the verdicts under {self.places.data_docs}"
             )
         return facts
 
@@ -205,10 +203,6 @@ class Turn:
 
     def _verdicts(self, *deliveries: str) -> dict[str, str]:
         return {v.delivery: v.id for v in self.shelf.all(Verdict) if v.delivery in deliveries}
-
-    def latest_version(self) -> Version:
-        """The newest version of the store."""
-        return list(self.shelf.all(Version))[-1]
 
 
 def main(settings: Settings, *, fresh: bool = False) -> int:
