@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
@@ -34,6 +34,20 @@ def read_yaml(path: Path, kind: type[V]) -> V:
     except ValidationError as error:
         facts = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()[:5])
         raise BadInput(f"{path} is not a valid {kind.__name__.lower()}: {facts}.") from None
+
+
+def plain_yaml(text: str, name: str) -> Any:
+    """Returns the content of YAML that a stranger wrote, as plain values.
+
+    Raises:
+        BadInput: it is not YAML, or uses aliases: a few lines of them can stand for gigabytes.
+    """
+    try:
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
+            raise BadInput(f"{name} uses YAML aliases.", "write every value out")
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise BadInput(f"{name} is not YAML: {type(error).__name__}: {str(error)[:200]}.") from None
 
 
 def read_experiment(path: Path) -> Experiment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import shapely
-import yaml
 from numpy.typing import NDArray
 
 from geoml_ops.adapters import raster, vector
@@ -134,5 +134,6 @@ def _make(target: Path, fill: Callable[[Path], None], declaration: dict[str, Any
     if not target.exists():
         with whole_folder(target) as part:
             fill(part)
-            (part / DECLARATION).write_text(yaml.safe_dump(declaration, sort_keys=False), encoding="utf-8")
+            # JSON is YAML too.
+            (part / DECLARATION).write_text(json.dumps(declaration, indent=2) + "\n", encoding="utf-8")
     return target

@@ -11,11 +11,10 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
+from geoml_ops.adapters.configs import plain_yaml
 from geoml_ops.core.errors import BadInput, NotFound
 from geoml_ops.core.flow import FileRef, digest
 from geoml_ops.domain.delivery import LabelsDelivery, SceneDelivery, is_name
@@ -111,10 +110,7 @@ def declared(delivery: Delivery) -> SceneDelivery | LabelsDelivery:
         raise BadInput(f"{DECLARATION} is not a regular file of at most {MOST_YAML_BYTES} bytes.")
     try:
         text = (delivery.folder / DECLARATION).read_text(encoding="utf-8")
-        # A few lines of aliases can stand for gigabytes.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise BadInput(f"{DECLARATION} uses YAML aliases.", "write every value out")
-        content: Any = yaml.safe_load(text)
+        content = plain_yaml(text, DECLARATION)
         kind = content.get("kind") if isinstance(content, dict) else None
         if kind not in _KINDS:
             raise BadInput(f"{DECLARATION} is of kind {str(kind)[:60]!r}.", f"use one of {', '.join(_KINDS)}")
@@ -124,7 +120,7 @@ def declared(delivery: Delivery) -> SceneDelivery | LabelsDelivery:
             f"{'.'.join(map(str, e['loc']))[:80] or 'file'}: {e['msg'][:160]}" for e in error.errors()[:5]
         )
         raise BadInput(f"{DECLARATION} is not valid: {facts}.") from None
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError) as error:
         raise BadInput(f"{DECLARATION} is not YAML: {type(error).__name__}: {str(error)[:200]}.") from None
 
 

@@ -1,99 +1,21 @@
-"""What a delivery has to fulfil: rules about columns of facts, and the columns themselves.
-
-A rule is data; ``adapters/gx.py`` turns it into an expectation. Row count, columns and nulls are rules
-of their own: a range holds trivially for a column without values.
-"""
+"""What band files have to fulfil, before and after their pixels were read."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
 from geoml_ops.core.bands import Contract, Radiometry
 from geoml_ops.core.flow import Check
-from geoml_ops.core.grid import Bounds
-
-About = Literal["row count", "columns", "not null", "in set", "between", "matches", "equal set"]
-Row = dict[str, Any]
+from geoml_ops.domain.checks.rules import Row, Rule, whole
 
 UNDECLARED_DN = 800.0
 ABSENT_DN = -500.0
 _UTM = r"EPSG:32[67](0[1-9]|[1-5]\d|60)"
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One condition on a table of facts.
-
-    Attributes:
-        name: of the check.
-        about: the kind of condition.
-        passed: sentence when it holds.
-        failed: sentence when it does not; ``{found}`` stands for the rows or values that break it.
-        column: the column it speaks of; empty for the table itself.
-        key: the column that names a row in ``{found}``.
-        low: least value, or least number of rows.
-        high: greatest value, or greatest number of rows.
-        allowed: the values of a set, or the names of the columns.
-        pattern: a regular expression for whole values.
-        mostly: share of rows (0 to 1) that must fulfil it.
-        blocking: whether the delivery is refused when it fails.
-    """
-
-    name: str
-    about: About
-    passed: str
-    failed: str
-    column: str = ""
-    key: str = ""
-    low: float | None = None
-    high: float | None = None
-    allowed: tuple[Any, ...] = ()
-    pattern: str = ""
-    mostly: float = 1.0
-    blocking: bool = True
-
-
-def _whole(columns: Sequence[str], judged: Sequence[str], key: str, n_rows: int | None, rows: str) -> tuple[Rule, ...]:
-    """Schema, row count and nulls of judged columns: without them an empty table passes every other rule."""
-    exact = n_rows is not None
-    return (
-        Rule(
-            name=f"{rows}: facts complete",
-            about="columns",
-            allowed=tuple(columns),
-            passed="Every fact was measured.",
-            failed="Facts are missing or unexpected: {found}.",
-        ),
-        Rule(
-            name=f"{rows}: counted",
-            about="row count",
-            low=n_rows if exact else 1,
-            high=n_rows,
-            passed=f"There are {n_rows} {rows}." if exact else f"There are {rows}.",
-            failed=f"There are {{found}} {rows}, not {n_rows}." if exact else f"There are no {rows} in the delivery.",
-        ),
-        *(
-            Rule(
-                name=f"{rows}: {column} known",
-                about="not null",
-                column=column,
-                key=key,
-                passed=f"{column} is known for all {rows}.",
-                failed=f"{column} is not known for {{found}}.",
-            )
-            for column in judged
-        ),
-    )
-
-
-# --- scenes ----------------------------------------------------------------------------------
 
 DELIVERED = ("band", "problem")
 HEADER = ("crs", "pixel_m", "left", "right", "bottom", "top", "dtype")
@@ -120,7 +42,7 @@ def delivered_rules(contract: Contract) -> tuple[Rule, ...]:
             passed="Every band could be read onto the common grid.",
             failed="{found}",
         ),
-        *_whole(DELIVERED, DELIVERED, "band", len(contract.bands), "band files"),
+        *whole(DELIVERED, DELIVERED, "band", len(contract.bands), "band files"),
     )
 
 
@@ -181,7 +103,7 @@ def measured_rules(contract: Contract, most_nodata: float = 0.95, least_inside: 
     low, high = (contract.bands[0].valid[0], contract.bands[0].valid[1])
     judged = ("band", *HEADER, "nodata_share", "inside_share", "sd", "twin")
     return (
-        *_whole(MEASURED, judged, "band", len(contract.bands), "bands"),
+        *whole(MEASURED, judged, "band", len(contract.bands), "bands"),
         *header_rules(contract),
         Rule(
             name="nodata share",
@@ -308,112 +230,3 @@ def offset_check(rows: Sequence[Mapping[str, Any]], declared: Radiometry) -> Che
         passed=True,
         sentence=f"The darkest ground ({dark['band']}) lies at {level:.0f} DN after the declared offset.",
     )
-
-
-# --- labels ----------------------------------------------------------------------------------
-
-LABELLED = ("label", "problem", "crs", "inside")
-MOST_VERTICES = 10_000
-
-
-def label_rules(known: Sequence[str]) -> tuple[Rule, ...]:
-    """Rules about labelled polygons; rows have the columns ``LABELLED``.
-
-    Args:
-        known: every label name that the experiment maps or ignores.
-    """
-    return (
-        *_whole(LABELLED, LABELLED, "label", None, "polygons"),
-        Rule(
-            name="label CRS",
-            about="matches",
-            column="crs",
-            pattern=r"EPSG:\d{4,6}",
-            passed="The polygons are in a CRS that EPSG lists.",
-            failed="The CRS of the polygons has no EPSG code: {found}.",
-        ),
-        Rule(
-            name="class names",
-            about="in set",
-            column="label",
-            allowed=tuple(known),
-            passed="Every class name is known to the experiment.",
-            failed=f"Unknown class names: {{found}}; the experiment knows {', '.join(known)}.",
-        ),
-        Rule(
-            name="geometry valid",
-            about="in set",
-            column="problem",
-            allowed=("",),
-            passed="Every polygon is valid.",
-            failed="Invalid polygons: {found}.",
-        ),
-        Rule(
-            name="overlap",
-            about="between",
-            column="inside",
-            low=1.0,
-            mostly=0.5,
-            passed="Most polygons lie on a scene.",
-            failed="The labels lie outside the scenes: more than half of the polygons touch no accepted scene.",
-        ),
-        Rule(
-            name="complete overlap",
-            about="between",
-            column="inside",
-            low=1.0,
-            blocking=False,
-            passed="Every polygon touches a scene.",
-            failed="Some polygons touch no accepted scene; they give no samples.",
-        ),
-    )
-
-
-def describe_polygons(
-    geometries: NDArray[np.object_], labels: Sequence[str | None], crs: str, inside: NDArray[np.bool_]
-) -> list[Row]:
-    """Returns one row per polygon with the columns ``LABELLED``.
-
-    Args:
-        geometries: shapely geometries; None where a row has none.
-        labels: class name of each; None or empty where it has none.
-        crs: of the polygons.
-        inside: whether each touches a scene, from :func:`touching`.
-    """
-    return [
-        {"label": label or None, "problem": _flaw(geometry), "crs": crs, "inside": float(touches)}
-        for geometry, label, touches in zip(geometries, labels, inside, strict=True)
-    ]
-
-
-def touching(geometries: NDArray[np.object_], scenes: Sequence[Bounds]) -> NDArray[np.bool_]:
-    """Returns which geometries share ground with any of the scenes; both in the same CRS."""
-    ground = shapely.union_all([shapely.box(*bounds.as_tuple()) for bounds in scenes])
-    with np.errstate(invalid="ignore"):
-        return np.asarray(shapely.intersects(geometries, ground), dtype=bool)
-
-
-def one_class_check(labels: Sequence[str | None]) -> Check:
-    """Returns whether the delivery names several classes; one class alone may still extend others."""
-    names = sorted({label for label in labels if label})
-    several = len(names) > 1
-    return Check(
-        name="several classes",
-        passed=several,
-        blocking=False,
-        sentence=f"The polygons name {len(names)} classes."
-        if several
-        else f"The polygons name one class only ({', '.join(names) or 'none'}); alone they cannot train a model.",
-    )
-
-
-def _flaw(geometry: Any) -> str:
-    if geometry is None or shapely.is_empty(geometry):
-        return "empty geometry"
-    if geometry.geom_type not in ("Polygon", "MultiPolygon"):
-        return f"{geometry.geom_type} instead of a polygon"
-    rings = shapely.get_rings(shapely.get_parts(geometry))
-    if shapely.get_num_coordinates(rings).max() > MOST_VERTICES:
-        return f"a ring of more than {MOST_VERTICES} vertices"
-    reason = str(shapely.is_valid_reason(geometry))
-    return "" if reason == "Valid Geometry" else reason

@@ -1,0 +1,11 @@
+"""Rasters on disk, through rasterio: two formats, stated limits, nothing beside the file believed.
+
+A file is opened by the driver that its own first bytes name, from a regular local file, without
+sidecars, overviews or network; its size is judged before a pixel is read.
+"""
+
+from geoml_ops.adapters.raster.opening import LIMITS, Limits
+from geoml_ops.adapters.raster.reading import RasterFacts, describe, read, to_grid
+from geoml_ops.adapters.raster.writing import write_band, write_scene
+
+__all__ = ["LIMITS", "Limits", "RasterFacts", "describe", "read", "to_grid", "write_band", "write_scene"]

@@ -1,0 +1,39 @@
+"""What a delivery has to fulfil: rules about columns of facts, and the columns themselves.
+
+A rule is data; ``adapters/gx.py`` turns it into an expectation. Row count, columns and nulls are rules
+of their own: a range holds trivially for a column without values.
+"""
+
+from geoml_ops.domain.checks.labels import LABELLED, describe_polygons, label_rules, one_class_check, touching
+from geoml_ops.domain.checks.rules import About, Row, Rule
+from geoml_ops.domain.checks.scenes import (
+    DELIVERED,
+    HEADER,
+    MEASURED,
+    NUMBERS,
+    delivered_rules,
+    header_rules,
+    measure,
+    measured_rules,
+    offset_check,
+)
+
+__all__ = [
+    "DELIVERED",
+    "HEADER",
+    "LABELLED",
+    "MEASURED",
+    "NUMBERS",
+    "About",
+    "Row",
+    "Rule",
+    "delivered_rules",
+    "describe_polygons",
+    "header_rules",
+    "label_rules",
+    "measure",
+    "measured_rules",
+    "offset_check",
+    "one_class_check",
+    "touching",
+]
