@@ -21,7 +21,7 @@ def ingest() -> None:
 
     @task
     def collect() -> list[str]:
-        from geoml_ops.steps import ingest as step
+        from geoml_ops.steps import drop as step
 
         return list(step.collect(places()))
 
@@ -37,7 +37,7 @@ def ingest() -> None:
     @task(outlets=[VERSION], trigger_rule=TriggerRule.NONE_FAILED)
     def track(*, outlet_events=None) -> str:
         from geoml_ops.steps import decisions
-        from geoml_ops.steps import ingest as step
+        from geoml_ops.steps import tracking as step
 
         version = step.track(places())
         # Asked of the nouns and not of this run: a run that died before its event must not lose it.
