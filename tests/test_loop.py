@@ -95,7 +95,7 @@ def _settings(folder: Path) -> Settings:
 
 
 def _world(folder: Path) -> World:
-    world = landscape(768, 512, seed=3)
+    world = landscape(768, 504, seed=3)
     # The east lies under brighter light: what was learned in the west alone does not hold there.
     for name, dn in world.bands.items():
         middle = dn.shape[1] // 2

@@ -65,13 +65,13 @@ class Turn:
         return answer["prediction"]
 
     def cut(self, name: str, window: Window | None, *, shift_dn: int = 0, declared_dn: float = 0.0) -> Path:
-        """Cuts a request out of the stored scene; ``shift_dn`` is added to every measured number.
+        """Cuts a request out of a stored scene; ``shift_dn`` is added to every measured number.
 
         Args:
             name: of the file in the demo's folder.
             window: what to cut; None for the whole scene.
-            shift_dn: what the product's numbers carry on top.
-            declared_dn: the offset that the file's own metadata declare.
+            shift_dn: what is added without being declared.
+            declared_dn: the offset that the scene declares; the accepted scene with this offset is cut.
         """
         target = self.folder / "requests" / f"{name}.tif"
         if target.exists():
@@ -87,7 +87,7 @@ class Turn:
             scene.grid.inside(window or scene.grid.whole),
             SENTINEL_2_L1C,
             Radiometry(scale=1e-4, offset_dn=declared_dn, nodata=0.0),
-            tags={} if shift_dn and not declared_dn else {"GEOML_SCENES": scene.id},
+            tags={} if shift_dn else {"GEOML_SCENES": scene.id},
         )
         return target
 
@@ -135,9 +135,11 @@ class Turn:
         undeclared = self._asked([("undeclared", self.cut("undeclared", west, shift_dn=deliver.SHIFT_DN))])
         self.deliver(deliver.SHIFTED_DECLARED)
         self.chain.start("ingest")
-        path = self.cut("declared", west, shift_dn=deliver.SHIFT_DN, declared_dn=-float(deliver.SHIFT_DN))
+        path = self.cut("declared", west, declared_dn=-float(deliver.SHIFT_DN))
         declared = self._asked([("declared", path)])
         maps = [raster.read(self.folder / f"map-{name}.tif") for name in ("west", "declared", "undeclared")]
+        if not np.array_equal(maps[0], maps[1]):
+            raise GeomlError(f"The declared offset changed {(maps[0] != maps[1]).mean():.1%} of the map.")
         return {
             "undeclared": undeclared,
             "accepted": self._outcome(must_follow=False),
