@@ -29,6 +29,7 @@ from geoml_ops.core.flow import (
     Version,
 )
 from geoml_ops.demo import story as told
+from geoml_ops.demo import world
 from geoml_ops.demo.progress import Facts
 from geoml_ops.steps import trace
 from geoml_ops.steps.answers import open_answers
@@ -222,6 +223,7 @@ def tell_story(places: Places, folder: Path, facts: Mapping[str, Facts], cost: t
         mapped=teller.mapped(whole),
         situations=teller.situations(),
         second=teller.second(),
+        generated=world.tell(facts["world"], folder) if "world" in facts else None,
         lineage=teller.lineage(),
         cost=cost,
     )

@@ -17,7 +17,7 @@ from geoml_ops.core.bands import SENTINEL_2_L1C, Radiometry
 from geoml_ops.core.errors import GeomlError
 from geoml_ops.core.flow import Bundle, Decision, Drift, Entry, Judgement, Retrain, Scene, Verdict, Version
 from geoml_ops.core.grid import Window
-from geoml_ops.demo import chapters
+from geoml_ops.demo import chapters, world
 from geoml_ops.demo.chain import Chain, MemoryGauge, service_has
 from geoml_ops.demo.progress import Facts, Progress, tell
 from geoml_ops.demo.report import write_report
@@ -244,7 +244,15 @@ def _chapters(turn: Turn, progress: Progress) -> dict[str, Facts]:
         ("new_ground", "Requests of ground the champion never saw", turn.new_ground),
         ("second_model", "Labels of that ground arrive: retrain, gate, swap or hold", turn.second_model),
     )
-    return {name: progress.chapter(name, title, work) for name, title, work in plan}
+    facts = {name: progress.chapter(name, title, work) for name, title, work in plan}
+    if facts["second_model"]["outcome"] != "PROMOTE":
+        # One small scene may be too little to tell; a swap is then shown where the truth is known.
+        facts["world"] = progress.chapter(
+            "world",
+            "The gate did not promote; the swap itself, on a generated world",
+            lambda: world.show(turn.stack.settings, turn.folder, witness=turn.stack.witness_file),
+        )
+    return facts
 
 
 def _kept(path: Path, seconds: dict[str, float], peak_mb: float) -> Facts:

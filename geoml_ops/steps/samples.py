@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from geoml_ops.core.bands import Contract, contract_for, to_contract
 from geoml_ops.core.errors import BadInput, Refused
 from geoml_ops.core.experiment import Experiment
 from geoml_ops.core.flow import FeatureTable, FileRef, Labels, Scene, Version
-from geoml_ops.core.grid import Window
+from geoml_ops.core.grid import Grid, Window
 from geoml_ops.domain.features import bands_needed
 from geoml_ops.domain.folds import Samples
 from geoml_ops.domain.sampling import choose, polygon_ids
@@ -92,7 +93,7 @@ def draw(places: Places, version: Version, experiment: Experiment) -> tuple[Colu
     """
     shelf = Shelf(places.nouns)
     scenes = [shelf.get(Scene, scene) for scene in sorted(version.scenes)]
-    scenes = [scene for scene in scenes if scene.sensor == experiment.sensor]
+    scenes = one_per_acquisition(scene for scene in scenes if scene.sensor == experiment.sensor)
     systems = sorted({scene.grid.crs for scene in scenes})
     if len(systems) != 1:
         raise BadInput(
@@ -106,6 +107,17 @@ def draw(places: Places, version: Version, experiment: Experiment) -> tuple[Colu
     _every_class(columns["code"], experiment, left_out)
     says = {"crs": systems[0], "pixel_m": repr(scenes[0].grid.pixel_m), "classes": json.dumps(experiment.class_names)}
     return columns, says, left_out
+
+
+def one_per_acquisition(scenes: Iterable[Scene]) -> list[Scene]:
+    """Returns one scene per acquisition and grid, that of the newest processing baseline, ordered by id.
+
+    A reprocessed product shows the same moment again; its pixels are no second evidence.
+    """
+    newest: dict[tuple[datetime, Grid], Scene] = {}
+    for scene in sorted(scenes, key=lambda s: (s.baseline, s.id)):
+        newest[(scene.acquired, scene.grid)] = scene
+    return sorted(newest.values(), key=lambda s: s.id)
 
 
 def features_at(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from geoml_ops.adapters.crs import reproject
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.tables import read_table
 from geoml_ops.core.errors import BadInput, NotFound, Refused, Unavailable
-from geoml_ops.core.flow import Decision, Evaluation, FeatureTable, FoldPlan, Retrain, Version
+from geoml_ops.core.flow import Decision, Evaluation, FeatureTable, FoldPlan, Retrain, Scene, Version
 from geoml_ops.domain.folds import materialise
 from geoml_ops.domain.world import CLASSES, World, landscape
 from geoml_ops.steps import train
@@ -24,8 +25,9 @@ from geoml_ops.steps.experiments import current_experiment, experiment_of
 from geoml_ops.steps.judging import champion_in_folds, compare
 from geoml_ops.steps.models import open_model
 from geoml_ops.steps.places import Places
-from geoml_ops.steps.samples import open_table
+from geoml_ops.steps.samples import one_per_acquisition, open_table
 from tests.conftest import free_port
+from tests.every_noun import any_noun
 from tests.versions import EXPERIMENT, cube, keep_version, places_in
 
 WORLD = landscape(420, 360, seed=3)
@@ -306,3 +308,11 @@ def test_a_kept_experiment_comes_back_with_its_classes_in_order(tmp_path: Path) 
     places = places_in(tmp_path, classes=dict(sorted(EXPERIMENT["classes"].items(), reverse=True)))
     kept = current_experiment(places)
     assert experiment_of(places, kept.id).class_names == kept.class_names
+
+
+def test_a_reprocessed_acquisition_counts_once_and_another_date_counts_too() -> None:
+    first = any_noun(Scene)
+    again = first.model_copy(update={"baseline": "99.99", "name": "again"})
+    later = first.model_copy(update={"acquired": first.acquired + timedelta(days=5)})
+    assert {s.id for s in one_per_acquisition([again, first, later])} == {again.id, later.id}
+    assert one_per_acquisition([first, again]) == one_per_acquisition([again, first]) == [again]
