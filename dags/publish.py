@@ -29,7 +29,7 @@ def publish() -> None:
 
     @task(outlets=[CHAMPION])
     def release(judgement: str, *, outlet_events=None) -> str:
-        from geoml_ops.steps import publish as step
+        from geoml_ops.steps import releasing as step
 
         entry = step.release(places(), judgement)
         if entry is None:

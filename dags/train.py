@@ -20,7 +20,7 @@ def train() -> None:
 
     @task
     def tabulate(*, dag_run=None) -> list[dict[str, str]]:
-        from geoml_ops.steps import train as step
+        from geoml_ops.steps import tabulating as step
 
         table = step.tabulate(places(), step.version_for(places(), dag_run.partition_key))
         honest, optimism = step.plan(places(), table.id)

@@ -9,7 +9,7 @@ from pathlib import Path
 from geoml_ops.adapters.mlflow import Tracking, write_mlmodel
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.registry import FILES, GRAPH, open_bundle
-from geoml_ops.core.errors import BadInput, Conflict, NotFound
+from geoml_ops.core.errors import BadInput, NotFound
 from geoml_ops.core.flow import Bundle, Entry, Evaluation, FeatureTable, Judgement, kind_of
 from geoml_ops.domain.gate import Ruling
 from geoml_ops.platform.files import write_text
@@ -19,10 +19,12 @@ from geoml_ops.steps.bundles import CARD, ITEM, card_of, known_bundle, make_bund
 from geoml_ops.steps.experiments import experiment_of
 from geoml_ops.steps.judging import compare
 from geoml_ops.steps.places import Places
+from geoml_ops.steps.releasing import CHAMPION, release
 from geoml_ops.steps.runs import record_run
 
-CHALLENGER, CHAMPION, PREVIOUS = "challenger", "champion", "previous_champion"
-RELEASED = "geoml.released"
+__all__ = ["evaluation_for", "export", "judge", "register", "release"]
+
+CHALLENGER = "challenger"
 _log = logger("publish")
 
 
@@ -129,44 +131,6 @@ def judge(places: Places, entry_id: str) -> Judgement:
     return judgement
 
 
-def release(places: Places, judgement_id: str) -> Entry | None:
-    """Makes a promoted entry the champion and returns it; None where the gate did not promote.
-
-    The champion must still be the one that was judged against. Releasing again changes nothing, also
-    after a later model has taken over.
-
-    Raises:
-        Conflict: another model became champion since; judge again.
-        Unavailable: MLflow does not answer.
-    """
-    shelf = Shelf(places.nouns)
-    judgement = shelf.get(Judgement, judgement_id)
-    if judgement.outcome != "PROMOTE":
-        _log.info("held", judgement=judgement.id, outcome=judgement.outcome)
-        return None
-    entry = shelf.get(Entry, judgement.challenger)
-    tracking = Tracking(places.tracking_uri)
-    # MLflow sets an alias without looking at its old value; one lock per deployment does the looking.
-    with only_one(places.workspace / "locks" / "registry.lock"):
-        current = tracking.alias_of(entry.model, CHAMPION)
-        released = tracking.tags_of(entry.model, entry.number).get(RELEASED) == judgement.id
-        if released and current is not None:
-            return entry
-        expected = shelf.get(Entry, judgement.champion).number if judgement.champion else None
-        if current not in (expected, entry.number):
-            raise Conflict(
-                f"{entry.model} {entry.number} was judged against {_name(expected)}, "
-                f"but the champion is {_name(current)} now.",
-                f"geoml publish judge {entry.id}",
-            )
-        if current is not None and current != entry.number:
-            tracking.set_alias(entry.model, PREVIOUS, current)
-        tracking.set_alias(entry.model, CHAMPION, entry.number)
-        tracking.set_tags(entry.model, entry.number, {RELEASED: judgement.id})
-    _log.info("released", entry=entry.id, number=entry.number, before=current)
-    return entry
-
-
 def _write_mlmodel(folder: Path, bundle: Bundle) -> None:
     write_mlmodel(
         folder,
@@ -220,7 +184,3 @@ def _words(judgement: Judgement) -> str:
     gap = judgement.difference
     said = f"{judgement.metric} {gap.value:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}] against {judgement.against}"
     return "\n\n".join([f"**{judgement.outcome}**: {said}, {gap.n_blocks} blocks.", *judgement.objections])
-
-
-def _name(number: int | None) -> str:
-    return f"number {number}" if number is not None else "nobody"
