@@ -75,7 +75,7 @@ def commands(settings: Settings, ports: Mapping[str, int]) -> dict[str, list[str
         ],
         "airflow-api": [*python, "airflow", "api-server"],
         # Its log server would listen on every address; the API server reads the same files.
-        "airflow-scheduler": [*python, "airflow", "scheduler", "--skip-serve-logs"],
+        "airflow-scheduler": [*python, "dags.scheduler", "--skip-serve-logs"],
         "airflow-dags": [*python, "airflow", "dag-processor"],
         "service": [
             *python, "bentoml", "serve", "serving.service:Landcover", "--host", here,

@@ -15,21 +15,21 @@ from numpy.typing import NDArray
 
 from geoml_ops.adapters import cog, png, raster
 from geoml_ops.adapters.nouns import Shelf
-from geoml_ops.adapters.ort import Graph
 from geoml_ops.adapters.predictions import MAP, PICTURE, SKETCHES, PredictionLog
 from geoml_ops.adapters.raster import RasterFacts
-from geoml_ops.adapters.registry import Opened, Registry, Release, open_bundle
-from geoml_ops.core.bands import Contract, Radiometry, contract_for, to_contract
-from geoml_ops.core.errors import BadInput, NotFound, Refused
-from geoml_ops.core.flow import Bundle, Entry, FileRef, Prediction, Scene
+from geoml_ops.core.bands import Contract, Radiometry, to_contract
+from geoml_ops.core.errors import BadInput, NotFound
+from geoml_ops.core.flow import FileRef, Prediction, Scene
 from geoml_ops.core.grid import Grid
 from geoml_ops.domain.sketch import sketch_tiles
-from geoml_ops.domain.tiling import NODATA_CLASS, Run, classify_array
-from geoml_ops.platform.files import read_json, sha256_of, whole_file, write_json
+from geoml_ops.domain.tiling import NODATA_CLASS, classify_array
+from geoml_ops.platform.files import sha256_of, whole_file, write_json
 from geoml_ops.platform.log import logger
+from geoml_ops.steps.answering import Model, champion, entry_of, last_champion, load
 from geoml_ops.steps.places import Places
 
-ALIAS = "champion"
+__all__ = ["Model", "champion", "classify", "entry_of", "last_champion", "load"]
+
 TILE_PX = 256
 SKETCH_PX = 128
 PICTURE_BANDS = ("B04", "B03", "B02")
@@ -47,90 +47,6 @@ class _Request:
     facts: RasterFacts
     declared: Radiometry
     limits: raster.Limits
-
-
-@dataclass(frozen=True)
-class Model:
-    """A bundle that was checked, loaded and tried.
-
-    Attributes:
-        bundle: what it is.
-        release: under which number the registry holds it.
-        run: its graph.
-    """
-
-    bundle: Bundle
-    release: Release
-    run: Run
-
-    @property
-    def contract(self) -> Contract:
-        """The bands it reads, in its order and radiometry."""
-        contract = contract_for(self.bundle.sensor).subset(self.bundle.bands)
-        return contract.model_copy(update={"radiometry": self.bundle.radiometry})
-
-
-def champion(places: Places, registry: Registry, current: Model | None = None) -> Model:
-    """Returns the model that the registry's champion alias points at; ``current`` when that is still it.
-
-    A new one is fetched, checked by digest, tried on a small input and remembered for a start without registry.
-
-    Raises:
-        NotFound: there is no champion.
-        Unavailable: the registry does not answer.
-        Refused: the champion's files are not what they claim; ``current`` is still good.
-    """
-    release = registry.release(places.model, ALIAS)
-    if current is not None and current.release == release:
-        return current
-    model = load(registry.fetch(release, places.bundles), release)
-    shelf = Shelf(places.nouns)
-    shelf.put(model.bundle)
-    shelf.put(entry_of(model))
-    write_json(_memory(places), vars(release))
-    _log.info("champion", model=release.model, number=release.number, bundle=release.bundle)
-    return model
-
-
-def entry_of(model: Model) -> Entry:
-    """Returns the registry's entry that a model was loaded from."""
-    return Entry(bundle=model.release.bundle, model=model.release.model, number=model.release.number)
-
-
-def last_champion(places: Places) -> Model:
-    """Returns the champion that served last on this machine, from disk alone.
-
-    Raises:
-        NotFound: none did, or its files are gone.
-        Refused: its files were altered.
-    """
-    try:
-        release = Release(**read_json(_memory(places)))
-    except (OSError, ValueError, TypeError):
-        raise NotFound("No model has served on this machine yet.", "train and publish a model") from None
-    return load(open_bundle(places.bundles, release.graph_sha256, release.bundle), release)
-
-
-def load(opened: Opened, release: Release) -> Model:
-    """Returns a model that has answered once.
-
-    Raises:
-        Refused: the graph breaks the house's promises: signature, probabilities, NaN means no answer.
-    """
-    graph = Graph(opened.graph, threads=1)
-    bands, classes = len(opened.bundle.bands), len(opened.bundle.classes)
-    if (graph.n_bands, graph.n_out) != (bands, classes):
-        raise Refused(
-            f"The graph of {opened.bundle.id} reads {graph.n_bands} bands and knows {graph.n_out} classes, "
-            f"its bundle names {bands} and {classes}."
-        )
-    rows = np.linspace(200, 4000, bands * 16, dtype=np.float32).reshape(1, bands, 4, 4)
-    rows[:, :, 0, 0] = np.nan
-    answer = graph.run(rows)
-    sums, valid = answer.probability.sum(axis=1)[0], answer.valid[0, 0].astype(bool)
-    if valid[0, 0] or not valid.any() or not np.allclose(sums[valid], 1.0, atol=1e-3):
-        raise Refused(f"The graph of {opened.bundle.id} does not answer as a classifier: NaN or sums are wrong.")
-    return Model(opened.bundle, release, graph.run)
 
 
 def classify(
@@ -311,7 +227,3 @@ def _whole(home: Path, prediction: Prediction) -> bool:
 
 def _file(path: Path) -> FileRef:
     return FileRef(path=f"{path.parent.name}/{path.name}", sha256=sha256_of(path), size=path.stat().st_size)
-
-
-def _memory(places: Places) -> Path:
-    return places.workspace / "service" / "champion.json"

@@ -32,7 +32,7 @@ SPEC: dict[str, type | tuple[type, ...]] = {
     "stop_grace_period": str, "logging": dict,
 }  # fmt: skip
 #: Set by `make up` and read by nobody: Airflow's log server has no such option.
-UNKNOWN = {"AIRFLOW__LOGGING__WORKER_LOG_SERVER_HOST"}
+UNKNOWN = {"AIRFLOW__LOGGING__WORKER_LOG_SERVER_HOST", "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT"}
 CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
 DURATION = re.compile(r"\d+(ms|s|m|h)")
 
