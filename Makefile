@@ -56,7 +56,7 @@ contracts: $(STAMP) ## which way imports go
 check: lint types contracts ## everything but the tests
 
 full: setup ## the long acceptance runs, with their numbers under workspace/full/
-	@GEOML_FULL=1 $(BIN)/python -m pytest -m "full or not full"
+	@GEOML_FULL=1 $(BIN)/python -m pytest -m full
 
 bench: setup ## speed as ratios, one JSON per figure under workspace/bench/ (ONLY=name for one)
 	@$(BIN)/python -m tests.benchmarks $(ONLY)
