@@ -143,10 +143,14 @@ class Stack:
     def _probes(self) -> dict[str, Callable[[], bool]]:
         return {
             "mlflow": lambda: _answers(f"http://127.0.0.1:{self.ports['mlflow']}/health"),
-            "airflow-api": lambda: self.airflow.healthy() and len(self.airflow.dags()) >= 5,
+            "airflow-api": lambda: self.airflow.healthy() and len(self.airflow.dags()) >= 5 and self._runs_tasks(),
             "service": lambda: _answers(f"http://127.0.0.1:{self.ports['service']}/livez"),
             "evidently": lambda: _answers(f"http://127.0.0.1:{self.ports['evidently']}/api/version"),
         }
+
+    def _runs_tasks(self) -> bool:
+        # The part that tasks report to is built at its first request; the first task need not wait for it.
+        return _answers(f"http://127.0.0.1:{self.ports['airflow']}/execution/health", timeout_s=60.0)
 
     def _wait(self, limit_s: float) -> None:
         names = {child.name for child in self.children}
@@ -245,9 +249,9 @@ def supervisor(settings: Settings) -> psutil.Process | None:
         return None
 
 
-def _answers(url: str) -> bool:
+def _answers(url: str, timeout_s: float = 2.0) -> bool:
     try:
-        return httpx.get(url, timeout=2.0).status_code == 200
+        return httpx.get(url, timeout=timeout_s).status_code == 200
     except httpx.HTTPError:
         return False
 

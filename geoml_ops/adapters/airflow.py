@@ -10,6 +10,7 @@ import httpx
 from geoml_ops.core.errors import NotFound, Refused, Unavailable
 
 DONE = ("success", "failed")
+PATIENCE_S = 90.0
 
 
 class Airflow:
@@ -44,12 +45,21 @@ class Airflow:
             NotFound: there is no such thing.
             Refused: the call is not allowed or not valid.
         """
-        try:
-            if not self._token:
-                self._token = self._http.post("/auth/token", json=self._login).raise_for_status().json()["access_token"]
-            answer = self._http.request(method, path, headers={"Authorization": f"Bearer {self._token}"}, **options)
-        except httpx.HTTPError as error:
-            raise Unavailable(f"Airflow at {self.url} does not answer: {type(error).__name__}.", "geoml up") from None
+        deadline = time.monotonic() + (PATIENCE_S if method == "GET" else 0.0)
+        while True:
+            try:
+                if not self._token:
+                    login = self._http.post("/auth/token", json=self._login).raise_for_status()
+                    self._token = login.json()["access_token"]
+                answer = self._http.request(method, path, headers={"Authorization": f"Bearer {self._token}"}, **options)
+                break
+            except httpx.HTTPError as error:
+                # A busy server stalls for many seconds while it builds a part of itself for the first time.
+                if time.monotonic() > deadline:
+                    raise Unavailable(
+                        f"Airflow at {self.url} does not answer: {type(error).__name__}.", "geoml up"
+                    ) from None
+                time.sleep(0.5)
         if answer.status_code == 404:
             raise NotFound(f"Airflow knows nothing under {path}.")
         if answer.status_code >= 500:
