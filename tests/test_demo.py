@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -49,6 +50,8 @@ class Demo:
                 stderr=stream,
                 env=env | {"GEOML_WORKSPACE": str(self.workspace)},
                 cwd=CHECKOUT,
+                # Started from a script's background, this process ignores Ctrl-C and would hand that on.
+                preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
             )
         self.processes.append(process)
         return process
