@@ -23,7 +23,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@echo "[2/3] packages from requirements.lock, each checked against its hash (a few minutes the first time)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-warn-script-location --no-deps --no-compile --require-hashes -r requirements.lock
 	@$(BIN)/python -m compileall -q -j 0 $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') >/dev/null 2>&1 || true
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . 2>$(WORKSPACE)/setup.log || { cat $(WORKSPACE)/setup.log; exit 1; }
 	@touch $@
 
 sample: $(STAMP)

@@ -112,7 +112,7 @@ class Turn:
     def first_model(self) -> Facts:
         """The scene and the western labels arrive; everything up to the first champion follows by itself."""
         self.deliver(deliver.SCENE, deliver.LABELS_WEST)
-        self.chain.start("ingest")
+        self._turn_over()
         return self._outcome(must_follow=True)
 
     def same_again(self) -> Facts:
@@ -161,12 +161,26 @@ class Turn:
     def second_model(self) -> Facts:
         """The eastern labels arrive; monitoring starts the second training, the gate decides."""
         self.deliver(deliver.LABELS_EAST)
-        self.chain.start("ingest")
+        self._turn_over()
         facts = self._outcome(must_follow=True)
         facts["prediction"] = self.request("after", self.cut("whole", None))
         return facts
 
     # --- what came of it ---------------------------------------------------------------------
+
+    def _turn_over(self) -> None:
+        """Ingests and waits for all that follows; a training that a kill broke off is asked for once more."""
+        self.chain.start("ingest")
+        version = list(self.shelf.all(Version))[-1]
+        if self._judged(version)[2] is None:
+            tell("      no training came to its end; monitoring weighs the version again")
+            self.chain.start("patrol")
+
+    def _judged(self, version: Version) -> tuple[Bundle | None, Entry | None, Judgement | None]:
+        bundle = next((b for b in self.shelf.all(Bundle) if b.version == version.id), None)
+        entry = next((e for e in self.shelf.all(Entry) if bundle and e.bundle == bundle.id), None)
+        judgement = next((j for j in self.shelf.all(Judgement) if entry and j.challenger == entry.id), None)
+        return bundle, entry, judgement
 
     def _outcome(self, *, must_follow: bool) -> Facts:
         """What the newest version led to, read from the nouns: a killed turn's work counts as this one's."""
@@ -174,9 +188,7 @@ class Turn:
         decision = [d for d in self.shelf.all(Decision) if d.version == version.id][-1]
         facts: Facts = {"version": version.id, "decision": decision.id, "because": decision.because}
         facts["retrain"] = next((r.id for r in self.shelf.all(Retrain) if r.version == version.id), "")
-        bundle = next((b for b in self.shelf.all(Bundle) if b.version == version.id), None)
-        entry = next((e for e in self.shelf.all(Entry) if bundle and e.bundle == bundle.id), None)
-        judgement = next((j for j in self.shelf.all(Judgement) if entry and j.challenger == entry.id), None)
+        bundle, entry, judgement = self._judged(version)
         if bundle and entry and judgement:
             facts |= {"evaluation": bundle.evaluation, "judgement": judgement.id, "outcome": judgement.outcome}
             tell(f"      gate: {judgement.outcome}, {judgement.difference.value:+.3f} against {judgement.against}")
