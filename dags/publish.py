@@ -29,9 +29,12 @@ def publish() -> None:
 
     @task(outlets=[CHAMPION])
     def release(judgement: str, *, outlet_events=None) -> str:
+        from geoml_ops.steps import dashboard
         from geoml_ops.steps import releasing as step
 
-        entry = step.release(places(), judgement)
+        here = places()
+        entry = step.release(here, judgement)
+        dashboard.summarise(here)
         if entry is None:
             raise AirflowSkipException("the gate did not promote; the champion stays")
         outlet_events[CHAMPION].extra = {entry.id: entry.as_json()}

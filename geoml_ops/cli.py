@@ -141,19 +141,27 @@ def down() -> None:
 
 @app.command()
 def status() -> None:
-    """Show what runs and where to look."""
+    """Show what runs, what is champion, what was decided last, and where to look."""
     from geoml_ops import stack
+    from geoml_ops.adapters.nouns import Shelf
+    from geoml_ops.core.flow import Decision
+    from geoml_ops.steps import decisions
 
     machine = Settings()
     home = machine.workspace.resolve() / "stack"
+    here = places()
+    last = list(Shelf(here.nouns).all(Decision))[-1:]
     if stack.supervisor(machine) is None:
         say("nothing is running; next: geoml up")
-        return
-    one = stack.Stack(machine, ports=json.loads((home / "ports.json").read_text()))
-    for name, address in one.links().items():
-        say(f"  {name:16} {address}")
-    say(f"  Airflow login    admin / {json.loads((home / 'secrets.json').read_text())['admin']}")
-    say(f"  Drop folder      {machine.places().drop}")
+    else:
+        one = stack.Stack(machine, ports=json.loads((home / "ports.json").read_text()))
+        for name, address in one.links().items():
+            say(f"  {name:16} {address}")
+        say(f"  {'Airflow login':16} admin / {json.loads((home / 'secrets.json').read_text())['admin']}")
+        entry = decisions.champion(here)
+        say(f"  {'Champion':16} {f'{entry.model} {entry.number} ({entry.bundle})' if entry else 'none yet'}")
+    say(f"  {'Last decision':16} {f'{last[0].action}: {last[0].because}' if last else 'none yet'}")
+    say(f"  {'Drop folder':16} {here.drop}")
 
 
 @app.command()

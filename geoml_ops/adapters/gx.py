@@ -186,9 +186,8 @@ def write_docs(folder: Path, verdict: Verdict, outcomes: Sequence[Outcome]) -> P
     write_json(folder / "result.json", [{"title": o.title, "result": o.result} for o in outcomes])
     state = ("good", "accepted") if verdict.accepted else ("bad", "refused")
     failed = "".join(f"<p class=bad>{html.escape(reason)}</p>" for reason in verdict.reasons)
-    rows = "".join(
-        f"<tr><td>{_mark(c)}</td><td>{_text(c.name)}</td><td>{_text(c.sentence)}</td></tr>" for c in verdict.checks
-    )
+    ordered = sorted(verdict.checks, key=lambda c: c.passed)  # what failed is what people came for
+    rows = "".join(f"<tr><td>{_mark(c)}</td><td>{_text(c.name)}</td><td>{_text(c.sentence)}</td></tr>" for c in ordered)
     body = (
         f'<p class=soft><a href="../index.html">All deliveries</a></p><h1>{_text(verdict.delivery)}: '
         f"<span class={state[0]}>{state[1]}</span></h1><p class=soft>{verdict.id}"

@@ -208,7 +208,7 @@ class Teller:
         easting, northing = (bounds.left + bounds.right) / 2 + 5.0, (bounds.bottom + bounds.top) / 2 + 5.0
         links = trace.trace(self.places, self.map_of(prediction), easting, northing)
         pairs = tuple((link.noun, link.sentence) for link in links)
-        return told.Lineage(easting, northing, links[0].sentence, pairs)
+        return told.Lineage(easting, northing, links[0].sentence.rstrip("."), pairs)
 
 
 def tell_story(places: Places, folder: Path, facts: Mapping[str, Facts], cost: told.Cost) -> told.Story:
