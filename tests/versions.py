@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +78,11 @@ def keep_version(
     store, shelf = Store(places.store, places.remote), Shelf(places.nouns)
     with store.lock():
         kept = []
-        for name, (dn, grid) in scenes.items():
+        for day, (name, (dn, grid)) in enumerate(scenes.items()):
             path = f"data/scenes/{name}/scene.tif"
             (store.root / path).parent.mkdir(parents=True, exist_ok=True)
             write_scene(store.root / path, dn, grid, CONTRACT, CONTRACT.radiometry)
-            kept.append(shelf.put(_scene(name, grid, _ref(store, path))))
+            kept.append(shelf.put(_scene(name, grid, _ref(store, path), day)))
         drawn = []
         for name, (shapes, names, crs) in labels.items():
             path = f"data/labels/{name}/labels.gpkg"
@@ -107,11 +107,11 @@ def keep_version(
     )
 
 
-def _scene(name: str, grid: Grid, file: FileRef) -> Scene:
+def _scene(name: str, grid: Grid, file: FileRef, day: int) -> Scene:
     return Scene(
         name=name,
         sensor=CONTRACT.sensor,
-        acquired=datetime(2017, 2, 16, 10, 21, 1, tzinfo=UTC),
+        acquired=datetime(2017, 2, 16, 10, 21, 1, tzinfo=UTC) + timedelta(days=day),
         baseline="02.04",
         declared=CONTRACT.radiometry,
         grid=grid,
