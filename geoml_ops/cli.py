@@ -169,9 +169,9 @@ def demo(
     fresh: Annotated[bool, typer.Option(help="forget an earlier turn first")] = False,
 ) -> None:
     """Turn the loop once on real imagery, from the first delivery to a second champion."""
-    from geoml_ops.demo import turn
+    from geoml_ops.demo import drive
 
-    raise typer.Exit(turn.main(Settings(), fresh=fresh))
+    raise typer.Exit(drive.main(Settings(), fresh=fresh))
 
 
 def main() -> None:
