@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow.sdk import PartitionedAssetTimetable, dag, task
 
 from dags.assets import EVALUATION, RETRAIN
@@ -19,21 +21,21 @@ def train() -> None:
     """Tabulate, evaluate each family on identical folds, choose."""
 
     @task
-    def tabulate(*, dag_run=None) -> list[dict[str, str]]:
+    def tabulate(*, dag_run=None) -> list[dict[str, Any]]:
         from geoml_ops.steps import tabulating as step
 
         table = step.tabulate(places(), step.version_for(places(), dag_run.partition_key))
-        honest, optimism = step.plan(places(), table.id)
-        return [{"honest": honest.id, "optimism": optimism.id, "family": name} for name in step.families(places())]
+        plans = [plan.id for plan in step.plan(places(), table.id)]
+        return [{"plans": plans, "family": name} for name in step.families(places())]
 
     @task(map_index_template="{{ family }}")
-    def evaluate(recipe: dict[str, str]) -> str:
+    def evaluate(recipe: dict[str, Any]) -> str:
         from airflow.sdk import get_current_context
 
         from geoml_ops.steps import train as step
 
         get_current_context()["family"] = recipe["family"]
-        return step.evaluate(places(), (recipe["honest"], recipe["optimism"]), recipe["family"]).id
+        return step.evaluate(places(), recipe["plans"], recipe["family"]).id
 
     @task(outlets=[EVALUATION])
     def choose(evaluations: list[str], *, outlet_events=None) -> str:

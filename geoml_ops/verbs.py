@@ -76,17 +76,17 @@ def train_plan(table: str) -> None:
     """Plan the folds: spatial ones that count, random ones as a labelled baseline."""
     from geoml_ops.steps import train as step
 
-    honest, optimism = step.plan(places(), table)
-    show(honest, optimism)
-    say(f"next: geoml train evaluate {honest.id} {optimism.id} FAMILY")
+    plans = step.plan(places(), table)
+    show(*plans)
+    say(f"next: geoml train evaluate FAMILY {' '.join(plan.id for plan in plans)}")
 
 
 @train.command("evaluate")
-def train_evaluate(honest: str, optimism: str, family: str) -> None:
+def train_evaluate(family: str, plans: list[str]) -> None:
     """Score one family on identical folds."""
     from geoml_ops.steps import train as step
 
-    evaluation = step.evaluate(places(), (honest, optimism), family)
+    evaluation = step.evaluate(places(), plans, family)
     show(evaluation)
     say(f"next: geoml train choose {evaluation.id} …")
 
@@ -108,11 +108,11 @@ def train_run(version: Annotated[str, typer.Argument(help="id of a version; the 
 
     here = places()
     table = step.tabulate(here, step.version_for(here, version or None))
-    honest, optimism = step.plan(here, table.id)
+    plans = [plan.id for plan in step.plan(here, table.id)]
     evaluations = []
     for family in step.families(here):
         say(f"evaluating {family} …")
-        evaluations.append(step.evaluate(here, (honest.id, optimism.id), family))
+        evaluations.append(step.evaluate(here, plans, family))
     best = step.choose(here, tuple(e.id for e in evaluations))
     show(best)
     say(f"next: geoml publish export {best.id}")

@@ -21,7 +21,8 @@ SHAPED: dict[str, Any] = {
     "valid_share": 0.75,
     "drifted_share": 0.25,
     "mean_confidence": 0.5,
-    "version_of_schema": 1,
+    "fresh_share": 0.5,
+    "outside_share": 0.125,
     "n_folds": 5,
     "tile_px": 128,
 }
@@ -36,6 +37,9 @@ NAMED_AFTER_A_ROLE = {
     "challenger": "entry",
     "champion": "entry",
     "predictions": "prediction",
+    "selected_from": "evaluation",
+    "ground": "version",
+    "previous": "judgement",
 }
 
 
@@ -60,6 +64,7 @@ def _fields(model: type[BaseModel], parents: tuple[str, ...] = ()) -> dict[str, 
         if name in SHAPED
         else _example(hints[name], name)
         for name in model.model_fields
+        if name != "version_of_schema"
     }
 
 

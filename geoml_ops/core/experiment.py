@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from geoml_ops.core.errors import BadInput
 from geoml_ops.core.flow import digest
+from geoml_ops.core.folding import FoldRules
 from geoml_ops.core.grid import Value
 
 
@@ -25,22 +26,45 @@ class Sampling(Value):
     seed: int = 0
 
 
-class Folds(Value):
-    """How samples are kept apart: blocks on the ground, whole polygons, an empty strip between."""
-
-    block_m: float = Field(2000.0, gt=0)
-    buffer_m: float = Field(100.0, ge=0)
-    n_folds: int = Field(5, ge=2)
-    seed: int = 0
-
-
 class GateRules(Value):
-    """What a challenger must show. ``margin`` is in units of the metric, fixed beforehand."""
+    """What a challenger must show; all of it fixed before anybody sees a score.
+
+    Attributes:
+        metric: ``overall_accuracy`` or ``macro_f1``.
+        margin: loss in the metric that is still "as good"; also the smallest gain worth telling.
+        classes: class name to the loss in its F1 that is still "as good"; tested together (Holm 1979).
+        confidence: of two-sided intervals that are shown.
+        alpha: one-sided error rate of a single look, and the wealth that the ledger starts with.
+        least_blocks: fewer blocks are no evidence.
+        promote_on: whether being as good suffices; then ``reason`` says what else is gained.
+        reason: cost, data, security: why an equal model should replace the champion.
+        greatest_ece: calibration error beyond which a challenger is held; None not to ask.
+        least_inside_share: of the ground, the share inside the area of applicability; None not to ask.
+    """
 
     metric: str = "overall_accuracy"
     margin: float = Field(0.01, ge=0)
+    classes: dict[str, float] = Field(default_factory=dict)
     confidence: float = Field(0.95, gt=0.5, lt=1)
+    alpha: float = Field(0.05, gt=0, lt=0.5)
     least_blocks: int = Field(10, ge=2)
+    promote_on: Literal["superiority", "non_inferiority"] = "superiority"
+    reason: str = ""
+    greatest_ece: float | None = Field(None, gt=0, lt=1)
+    least_inside_share: float | None = Field(None, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _reasoned(self) -> GateRules:
+        if self.promote_on == "non_inferiority" and not self.reason.strip():
+            raise ValueError("promote_on: non_inferiority needs a reason: what is gained by an equal model")
+        return self
+
+
+class Uncertainty(Value):
+    """What maps say about themselves beside the class."""
+
+    coverage: float = Field(0.9, gt=0.5, lt=1)
+    most_references: int = Field(2000, ge=10)
 
 
 class Experiment(Value):
@@ -52,14 +76,25 @@ class Experiment(Value):
     classes: dict[str, MapClass] = Field(min_length=2)
     ignored_labels: tuple[str, ...] = ()
     sampling: Sampling = Sampling()
-    folds: Folds = Folds()
+    folds: FoldRules = FoldRules()
+    other_folds: tuple[FoldRules, ...] = ()
     families: dict[str, dict[str, float | int | str]] = Field(min_length=1)
     gate: GateRules = GateRules()
+    uncertainty: Uncertainty = Uncertainty()
 
     @field_validator("families")
     @classmethod
     def _known_shape(cls, value: dict[str, Any]) -> dict[str, Any]:
         return {name: dict(params or {}) for name, params in value.items()}
+
+    @model_validator(mode="after")
+    def _gate_knows_its_classes(self) -> Experiment:
+        unknown = sorted(set(self.gate.classes) - set(self.classes))
+        if unknown:
+            raise ValueError(f"gate.classes names {', '.join(unknown)}; the classes are {', '.join(self.classes)}")
+        if self.folds.method == "random":
+            raise ValueError("random folds measure optimism and cannot feed the gate; choose another folds.method")
+        return self
 
     @model_validator(mode="after")
     def _one_class_per_label(self) -> Experiment:

@@ -17,15 +17,28 @@ import json
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, PrivateAttr, field_validator
 
 from geoml_ops.core.bands import Radiometry, Resampling
+from geoml_ops.core.evidence import (
+    Applicability,
+    BesideTest,
+    Bin,
+    BlockDifference,
+    ClassArea,
+    ClassTest,
+    Conformal,
+    Guard,
+    Outcome,
+    Panel,
+    Score,
+    Spending,
+)
+from geoml_ops.core.folding import Audit, BlockSize, Estimand, FoldRules, Matching, Method
 from geoml_ops.core.grid import Bounds, Grid, Value
 
-Estimand = Literal["this map", "a new region", "a new year", "a probability sample", "optimism baseline"]
 Cause = Literal["none", "no reference", "undeclared offset", "covariate shift", "cannot tell"]
 Action = Literal["none", "fix ingest", "collect labels", "retrain", "look"]
-Outcome = Literal["PROMOTE", "HOLD", "INSUFFICIENT_EVIDENCE"]
 
 
 def digest(content: Any) -> str:
@@ -39,14 +52,23 @@ class Noun(Value):
 
     kind: ClassVar[str]
     parent_fields: ClassVar[tuple[str, ...]] = ()
-    version_of_schema: Literal[1] = Field(1, alias="schema")
+    version_of_schema: int = Field(1, alias="schema")
+    schema_now: ClassVar[int] = 1
+    _named: str = PrivateAttr("")
 
     model_config = ConfigDict(**Value.model_config, populate_by_name=True)
 
+    @field_validator("version_of_schema")
+    @classmethod
+    def _of_today(cls, value: int) -> int:
+        if value != cls.schema_now:
+            raise ValueError(f"schema {value} of a {cls.kind} is unknown here; this program writes {cls.schema_now}")
+        return value
+
     @property
     def id(self) -> str:
-        """``<kind>-<16 hex digits of the content's SHA-256>``."""
-        return f"{self.kind}-{digest(self.as_json())[:16]}"
+        """``<kind>-<16 hex digits of the content's SHA-256>``; of the content as it was written."""
+        return self._named or f"{self.kind}-{digest(self.as_json())[:16]}"
 
     @property
     def parents(self) -> tuple[str, ...]:
@@ -65,8 +87,21 @@ class Noun(Value):
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
-        """Reads what :meth:`as_json` wrote; anything unknown or of another type is an error."""
-        return cls.model_validate_json(json.dumps(content))
+        """Reads what :meth:`as_json` wrote; anything unknown or of another type is an error.
+
+        Content of an older schema is brought to today's and keeps the name it was written under.
+        """
+        written = content.get("schema")
+        if type(written) is not int or not 1 <= written < cls.schema_now:
+            return cls.model_validate_json(json.dumps(content))
+        noun = cls.model_validate_json(json.dumps({**cls.upgraded(content), "schema": cls.schema_now}))
+        noun._named = f"{cls.kind}-{digest(content)[:16]}"
+        return noun
+
+    @classmethod
+    def upgraded(cls, content: dict[str, Any]) -> dict[str, Any]:
+        """Returns content of an older schema with today's fields; what has a default may be left out."""
+        return content
 
 
 class FileRef(Value):
@@ -166,10 +201,14 @@ class Version(Noun):
 class FeatureTable(Noun):
     """Labelled samples and the features that the feature graph gave them (a Parquet file).
 
-    ``left_out`` counts the polygons and pixels that gave no sample, by reason.
+    ``left_out`` counts the polygons and pixels that gave no sample, by reason. ``ground`` is a second
+    Parquet file: pixels spread over everything that was observed, with their features, no labels. It is
+    what "this map" means to folds and to applicability; None in tables of before it was kept.
     """
 
     kind: ClassVar[str] = "table"
+    schema_now: ClassVar[int] = 2
+    version_of_schema: int = Field(2, alias="schema")
     parent_fields: ClassVar[tuple[str, ...]] = ("version",)
     version: str
     experiment: str
@@ -178,50 +217,79 @@ class FeatureTable(Noun):
     n_samples: dict[str, int]
     left_out: dict[str, int] = Field(default_factory=dict)
     file: FileRef
-
-
-class Audit(Value):
-    """What the materialised folds show: the proof, or the disproof, that training and test are apart."""
-
-    least_distance_m: float
-    n_shared_polygons: int
-    n_dropped: int
-    n_test: tuple[int, ...]
-    classes_missing: tuple[str, ...]
-    passed: bool
+    ground: FileRef | None = None
 
 
 class FoldPlan(Noun):
-    """The recipe for folds: same plan, same folds."""
+    """The recipe for folds: same plan, same table, same folds.
+
+    ``rules`` are resolved: ``block_m`` is a number, and ``block_size`` says where it came from if it was
+    ``auto``. ``repeat`` counts plans of the same rules; each but 0 has a random origin and rotation.
+    """
 
     kind: ClassVar[str] = "plan"
+    schema_now: ClassVar[int] = 2
+    version_of_schema: int = Field(2, alias="schema")
     parent_fields: ClassVar[tuple[str, ...]] = ("table",)
     table: str
-    method: Literal["block", "random"]
+    rules: FoldRules
+    repeat: int = Field(0, ge=0)
     estimand: Estimand
     n_folds: int = Field(ge=2)
     n_blocks: int = Field(ge=1)
-    block_m: float = Field(gt=0)
-    buffer_m: float = Field(ge=0)
     halo_px: int = Field(ge=0)
-    seed: int
+    block_size: BlockSize | None = None
+    matching: Matching | None = None
     audit: Audit | None = None
 
+    @property
+    def method(self) -> Method:
+        """How the test sets are cut."""
+        return self.rules.method
 
-class Score(Value):
-    """A number with its interval (95 %, from blocks) and the number of blocks behind it."""
+    @property
+    def block_m(self) -> float:
+        """Edge of a block in metres.
 
-    value: float
-    low: float
-    high: float
-    n_blocks: int
+        Raises:
+            ValueError: the rules still say ``auto``; a plan is made of resolved rules.
+        """
+        if self.rules.block_m == "auto":
+            raise ValueError("the plan's block_m was never resolved")
+        return self.rules.block_m
+
+    @property
+    def buffer_m(self) -> float:
+        """Ground left empty around what is tested, without the halo; random folds leave none."""
+        return 0.0 if self.rules.method == "random" else self.rules.buffer_m
+
+    @property
+    def seed(self) -> int:
+        """Of everything random in the folds; differs between repeats."""
+        return self.rules.seed + self.repeat
+
+    @classmethod
+    def upgraded(cls, content: dict[str, Any]) -> dict[str, Any]:
+        """Schema 1 had the rules of block folds beside the plan's other fields."""
+        names = ("method", "n_folds", "block_m", "buffer_m", "seed")
+        rules = {name: content[name] for name in names}
+        kept = {name: value for name, value in content.items() if name not in names[:1] + names[2:]}
+        return {**kept, "rules": rules}
 
 
 class Evaluation(Noun):
-    """Pooled out-of-fold scores of one recipe, and the predictions they came from (a Parquet file)."""
+    """Pooled out-of-fold scores of one recipe, and the predictions they came from (a Parquet file).
+
+    ``scores`` answer ``estimand``; ``optimism`` and ``others`` answer what their own plans ask.
+    ``per_class`` holds, per class and measure (f1, users_accuracy, producers_accuracy, iou), its score.
+    ``selected_from`` names the evaluations that this recipe was the best of: then the predictions come
+    from nested folds, in which the choice itself was made without the tested ground.
+    """
 
     kind: ClassVar[str] = "evaluation"
-    parent_fields: ClassVar[tuple[str, ...]] = ("table", "plan", "optimism_plan")
+    schema_now: ClassVar[int] = 2
+    version_of_schema: int = Field(2, alias="schema")
+    parent_fields: ClassVar[tuple[str, ...]] = ("table", "plan", "optimism_plan", "selected_from")
     table: str
     plan: str
     optimism_plan: str
@@ -232,8 +300,13 @@ class Evaluation(Noun):
     scores: dict[str, Score]
     optimism: dict[str, Score]
     per_class_f1: dict[str, float]
+    per_class: dict[str, dict[str, Score]] = Field(default_factory=dict)
     per_fold: tuple[float, ...]
     confusion: tuple[tuple[int, ...], ...]
+    reliability: tuple[Bin, ...] = ()
+    importance: dict[str, float] = Field(default_factory=dict)
+    others: tuple[Panel, ...] = ()
+    selected_from: tuple[str, ...] = ()
     predictions: FileRef
 
 
@@ -254,6 +327,8 @@ class Bundle(Noun):
     """One ONNX graph with its names and digest: all that a service needs. ``file`` is the graph."""
 
     kind: ClassVar[str] = "bundle"
+    schema_now: ClassVar[int] = 2
+    version_of_schema: int = Field(2, alias="schema")
     parent_fields: ClassVar[tuple[str, ...]] = ("evaluation",)
     evaluation: str
     version: str
@@ -265,6 +340,8 @@ class Bundle(Noun):
     classes: tuple[str, ...]
     colours: tuple[str, ...]
     halo_px: int = Field(ge=0)
+    applicability: Applicability | None = None
+    conformal: Conformal | None = None
     parity: Parity
     file: FileRef
     reference: FileRef
@@ -281,19 +358,90 @@ class Entry(Noun):
 
 
 class Judgement(Noun):
-    """What the gate said, with every number it looked at."""
+    """What the gate said, with every number it looked at.
+
+    ``mode`` says what was compared: two recipes in identical folds, or two finished models on ground
+    (``ground``, a version) that neither has seen. ``previous`` is the look before this one at the same
+    ground: the ledger is this chain.
+    """
 
     kind: ClassVar[str] = "judgement"
-    parent_fields: ClassVar[tuple[str, ...]] = ("challenger", "champion")
+    schema_now: ClassVar[int] = 2
+    version_of_schema: int = Field(2, alias="schema")
+    parent_fields: ClassVar[tuple[str, ...]] = ("challenger", "champion", "ground", "previous")
     challenger: str
     champion: str = ""
+    ground: str = ""
+    previous: str = ""
+    mode: Literal["recipes", "artefacts"] = "recipes"
+    estimand: Estimand = "a new region"
     outcome: Outcome
     against: str
     metric: str
     difference: Score
     margin: float
     detectable: float
+    p_inferior: float | None = None
+    p_superior: float | None = None
+    classes: tuple[ClassTest, ...] = ()
+    beside: tuple[BesideTest, ...] = ()
+    guards: tuple[Guard, ...] = ()
+    spending: Spending | None = None
+    blocks: tuple[BlockDifference, ...] = ()
+    reason: str = ""
     objections: tuple[str, ...]
+
+
+class Approval(Noun):
+    """Who let a promoted judgement pass, or did not, and why. ``by`` is empty where nobody answered in time."""
+
+    kind: ClassVar[str] = "approval"
+    parent_fields: ClassVar[tuple[str, ...]] = ("judgement",)
+    judgement: str
+    decision: Literal["Approve", "Reject"]
+    by: tuple[str, ...]
+    reason: str = ""
+
+
+class Design(Noun):
+    """A probability sample of a map, recorded before anybody labelled it (a CSV file of points).
+
+    Attributes:
+        map: the classified raster it was drawn from.
+        prediction: the prediction that made that map, where it is one of ours.
+        strata: area of each stratum, in ``area_unit``.
+        n: sample units drawn per stratum, simple random without replacement.
+        planned_se: standard error of overall accuracy that the size was planned for; None where sizes were given.
+        points: stratum, inclusion probability and place of each unit, and an empty column for what is there.
+    """
+
+    kind: ClassVar[str] = "design"
+    parent_fields: ClassVar[tuple[str, ...]] = ("prediction",)
+    map: FileRef
+    prediction: str = ""
+    classes: tuple[str, ...]
+    strata: dict[str, float]
+    area_unit: str
+    n: dict[str, int]
+    seed: int
+    planned_se: float | None = None
+    points: FileRef
+
+
+class Accuracy(Noun):
+    """How accurate a map is and how much of each class there is, from the labels of a probability sample."""
+
+    kind: ClassVar[str] = "accuracy"
+    parent_fields: ClassVar[tuple[str, ...]] = ("design",)
+    design: str
+    estimand: Estimand
+    estimator: str
+    n: int
+    overall: float
+    overall_half: float | None
+    classes: dict[str, ClassArea]
+    area_unit: str
+    labels: FileRef
 
 
 # --- serve -----------------------------------------------------------------------------------
@@ -306,6 +454,8 @@ class Prediction(Noun):
     """
 
     kind: ClassVar[str] = "prediction"
+    schema_now: ClassVar[int] = 2
+    version_of_schema: int = Field(2, alias="schema")
     parent_fields: ClassVar[tuple[str, ...]] = ("bundle", "scenes")
     bundle: str
     graph_sha256: str
@@ -321,6 +471,8 @@ class Prediction(Noun):
     valid_share: float = Field(ge=0, le=1)
     class_shares: dict[str, float]
     mean_confidence: float | None
+    outside_share: float | None = Field(None, ge=0, le=1)
+    mean_set_size: float | None = None
     tile_px: int = Field(128, ge=16)
 
     @property
@@ -409,7 +561,10 @@ NOUNS: dict[str, type[Noun]] = {
         Bundle,
         Entry,
         Judgement,
+        Approval,
         Prediction,
+        Design,
+        Accuracy,
         Drift,
         Decision,
         Retrain,

@@ -32,6 +32,22 @@ class DriftRules(Value):
     least_offset_dn: float = Field(400.0, gt=0)
 
 
+class Promotion(Value):
+    """Who lets a model that passed the gate become champion.
+
+    Attributes:
+        by: ``auto`` for the gate alone; ``approve`` asks a person in Airflow first.
+        timeout_hours: after which nobody's answer counts as Reject.
+        second_person: whether another person than the first has to agree as well.
+        respondents: user names that may answer; empty for everyone who may open the page.
+    """
+
+    by: Literal["auto", "approve"] = "auto"
+    timeout_hours: float = Field(72.0, gt=0)
+    second_person: bool = False
+    respondents: tuple[str, ...] = ()
+
+
 class Policy(Value):
     """What starts a training.
 
@@ -48,6 +64,7 @@ class Policy(Value):
     retrain_on_drift: bool = True
     longest_age_days: int | None = Field(None, ge=1)
     drift: DriftRules = DriftRules()
+    promotion: Promotion = Promotion()
 
     @property
     def id(self) -> str:

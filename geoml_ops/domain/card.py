@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from geoml_ops.core.bands import Contract
-from geoml_ops.core.flow import Bundle, Entry, Evaluation, FeatureTable, FoldPlan, Judgement, Score
+from geoml_ops.core.evidence import Score
+from geoml_ops.core.flow import Bundle, Entry, Evaluation, FeatureTable, FoldPlan, Judgement
 
 CREDIT = (
     "Contains modified Copernicus Sentinel data. Where labels come from OpenStreetMap: "

@@ -29,8 +29,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoml_ops.core.errors import Refused
+from geoml_ops.core.evidence import Outcome, Score
 from geoml_ops.core.experiment import GateRules
-from geoml_ops.core.flow import FoldPlan, Outcome, Score
+from geoml_ops.core.flow import FoldPlan
 from geoml_ops.domain.scoring import block_confusions, bootstrap_interval, caution, metric_of, ratio_interval
 
 Codes = NDArray[np.int64]
@@ -63,7 +64,7 @@ def admit(plan: FoldPlan) -> None:
     Raises:
         Refused: the plan only measures optimism, was never audited, or its audit failed.
     """
-    if plan.method != "block" or plan.estimand == "optimism baseline":
+    if plan.method == "random" or plan.estimand == "optimism baseline":
         raise Refused(
             f"Plan {plan.id} answers {plan.estimand!r} with {plan.method} folds; the gate takes no such score.",
             "judge by the block plan of the same table",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from geoml_ops.core.errors import BadInput
-from geoml_ops.core.flow import Score
+from geoml_ops.core.evidence import Score
 
 Codes = NDArray[np.int64]
 METRICS = ("overall_accuracy", "macro_f1")

@@ -8,7 +8,7 @@ from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.core.errors import BadInput
 from geoml_ops.core.flow import Evaluation, FeatureTable, FileRef, FoldPlan, Version
 from geoml_ops.domain.fitting import OutOfFold, fit
-from geoml_ops.domain.folds import blocks_of, far_from, materialise, reach_m
+from geoml_ops.domain.folds import evidence_blocks, far_from, materialise
 from geoml_ops.domain.gate import NO_SKILL, Ruling, admit, rule
 from geoml_ops.steps.answers import keep_answers, open_answers
 from geoml_ops.steps.experiments import experiment_of
@@ -78,10 +78,11 @@ def champion_in_folds(places: Places, champion: Evaluation, plan: FoldPlan) -> F
     probability, no_skill = np.full((n, k), np.nan), np.full(n, -1, dtype=np.int64)
     fold, build = np.full(n, -1, dtype=np.int64), builder(champion.family, champion.params, recipe)
     for number, (_, test) in enumerate(materialise(plan, asked.samples)):
-        away = far_from(held.samples.ground, asked.samples.ground[test], reach_m(plan, asked.samples.pixel_m))
+        everything = np.arange(len(held.samples))
+        away = far_from(asked.samples, everything, test, plan.buffer_m, plan.halo_px, of=held.samples)
         away &= ~np.isin(held.polygon.astype(str), asked.polygon[test].astype(str))
         model = fit(build, held.features[away], held.samples.code[away], k)
         probability[test], fold[test] = model.probability(features[test]), number
         no_skill[test] = np.argmax(np.bincount(held.samples.code[away], minlength=k))
     answers = OutOfFold(probability, no_skill, fold, np.zeros(len(old.features)))
-    return keep_answers(places, asked, answers, blocks_of(asked.samples, plan.block_m)[1], classes)
+    return keep_answers(places, asked, answers, evidence_blocks(asked.samples, plan.block_m)[1], classes)

@@ -9,8 +9,9 @@ import numpy as np
 from geoml_ops.adapters import plots
 from geoml_ops.adapters.mlflow import Record, Source, Tracking
 from geoml_ops.adapters.nouns import Shelf
+from geoml_ops.core.evidence import Score
 from geoml_ops.core.experiment import Experiment
-from geoml_ops.core.flow import Evaluation, FeatureTable, FoldPlan, Score, Version
+from geoml_ops.core.flow import Evaluation, FeatureTable, FoldPlan, Version
 from geoml_ops.core.grid import Bounds
 from geoml_ops.steps.answers import Answers, open_answers
 from geoml_ops.steps.experiments import experiment_of

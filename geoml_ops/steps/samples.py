@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,12 +27,13 @@ from geoml_ops.core.experiment import Experiment
 from geoml_ops.core.flow import FeatureTable, FileRef, Labels, Scene, Version
 from geoml_ops.core.grid import Grid, Window
 from geoml_ops.domain.features import bands_needed
-from geoml_ops.domain.folds import Samples
+from geoml_ops.domain.folds import PredictionPoints, Samples
 from geoml_ops.domain.sampling import choose, polygon_ids
 from geoml_ops.platform.files import sha256_of
 from geoml_ops.steps.places import Places
 
 READ_PX = 256
+GROUND_PIXELS = 4000
 Columns = dict[str, NDArray[Any]]
 
 
@@ -56,11 +57,23 @@ class Tabled:
 def open_table(places: Places, table: FeatureTable) -> Tabled:
     """Returns the samples of a table; raises as :func:`geoml_ops.adapters.tables.read_table`."""
     found = read_table(places.tables, table.file)
-    return _tabled(found, table.features)
+    shelf = Shelf(places.nouns)
+    days = {
+        str(scene): int(shelf.get(Scene, str(scene)).acquired.timestamp() // 86_400)
+        for scene in np.unique(found.columns["scene"].astype(str))
+    }
+    points = None
+    if table.ground is not None:
+        ground = read_table(places.tables, table.ground).columns
+        values = np.column_stack([ground[name] for name in table.features])
+        points = PredictionPoints(ground["easting"], ground["northing"], values)
+    return _tabled(found, table.features, days, points)
 
 
-def _tabled(table: Table, features: Sequence[str]) -> Tabled:
+def _tabled(table: Table, names: Sequence[str], days: Mapping[str, int], points: PredictionPoints | None) -> Tabled:
     columns = table.columns
+    features = np.column_stack([columns[name] for name in names])
+    scenes = columns["scene"].astype(str)
     samples = Samples(
         crs=table.says["crs"],
         projected=is_metric(table.says["crs"]),
@@ -71,10 +84,14 @@ def _tabled(table: Table, features: Sequence[str]) -> Tabled:
         anchor_northing=columns["anchor_northing"],
         polygon=np.unique(columns["polygon"].astype(str), return_inverse=True)[1].astype(np.int64),
         code=columns["code"],
+        scene=np.unique(scenes, return_inverse=True)[1].astype(np.int64),
+        day=np.asarray([days[scene] for scene in scenes], dtype=np.int64),
+        features=features,
+        points=points,
     )
     return Tabled(
         samples=samples,
-        features=np.column_stack([columns[name] for name in features]),
+        features=features,
         polygon=columns["polygon"],
         keys={name: columns[name] for name in ("scene", "row", "col")},
     )
@@ -107,6 +124,41 @@ def draw(places: Places, version: Version, experiment: Experiment) -> tuple[Colu
     _every_class(columns["code"], experiment, left_out)
     says = {"crs": systems[0], "pixel_m": repr(scenes[0].grid.pixel_m), "classes": json.dumps(experiment.class_names)}
     return columns, says, left_out
+
+
+def draw_ground(places: Places, version: Version, experiment: Experiment) -> Columns:
+    """Returns pixels spread at random over everything that was observed, with their features.
+
+    They stand for "this map" wherever folds or applicability ask what will be mapped: scenes count by
+    their area, pixels without an observation are left out, labels play no part.
+    """
+    shelf = Shelf(places.nouns)
+    scenes = [shelf.get(Scene, scene) for scene in sorted(version.scenes)]
+    scenes = one_per_acquisition(scene for scene in scenes if scene.sensor == experiment.sensor)
+    contract, rng = contract_for(experiment.sensor), np.random.default_rng(experiment.sampling.seed)
+    sizes = np.array([scene.grid.width * scene.grid.height for scene in scenes], dtype=np.float64)
+    parts: list[Columns] = []
+    for scene, share in zip(scenes, sizes / sizes.sum(), strict=True):
+        drawn = rng.choice(scene.grid.width * scene.grid.height, min(_ground(share), int(sizes.min())), replace=False)
+        rows, cols = np.divmod(np.sort(drawn), scene.grid.width)
+        values = _features(places, version, scene, rows, cols, experiment.features, contract)
+        seen = np.isfinite(values).all(axis=1)
+        easting, northing = scene.grid.centres(rows[seen], cols[seen])
+        parts.append(
+            {
+                "scene": np.full(int(seen.sum()), scene.id, dtype=object),
+                "row": rows[seen],
+                "col": cols[seen],
+                "easting": easting,
+                "northing": northing,
+                **{name: values[seen, position] for position, name in enumerate(experiment.features)},
+            }
+        )
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _ground(share: float) -> int:
+    return max(1, round(GROUND_PIXELS * share))
 
 
 def one_per_acquisition(scenes: Iterable[Scene]) -> list[Scene]:

@@ -15,11 +15,12 @@ from geoml_ops.adapters.tables import is_whole, write_table
 from geoml_ops.core.bands import contract_for
 from geoml_ops.core.errors import NotFound
 from geoml_ops.core.flow import FeatureTable, FoldPlan, Retrain, Version, kind_of
-from geoml_ops.domain.folds import block_plan, random_plan
+from geoml_ops.core.folding import FoldRules
+from geoml_ops.domain.folds import plan_for
 from geoml_ops.platform.log import logger
 from geoml_ops.steps.experiments import current_experiment, experiment_of
 from geoml_ops.steps.places import Places
-from geoml_ops.steps.samples import draw, open_table
+from geoml_ops.steps.samples import draw, draw_ground, open_table
 
 _log = logger("train")
 
@@ -60,7 +61,7 @@ def tabulate(places: Places, version_id: str) -> FeatureTable:
     graph = hashlib.sha256(feature_graph(experiment.features, contract_for(experiment.sensor))).hexdigest()
     for known in shelf.all(FeatureTable):
         same = (known.version, known.experiment, known.feature_graph) == (version.id, experiment.id, graph)
-        if same and is_whole(places.tables, known.file):
+        if same and known.ground and all(is_whole(places.tables, f) for f in (known.file, known.ground)):
             return known
     columns, says, left_out = draw(places, version, experiment)
     counts = np.bincount(columns["code"], minlength=len(experiment.class_names))
@@ -72,21 +73,29 @@ def tabulate(places: Places, version_id: str) -> FeatureTable:
         n_samples={name: int(count) for name, count in zip(experiment.class_names, counts, strict=True)},
         left_out=left_out,
         file=write_table(places.tables, columns, says),
+        ground=write_table(places.tables, draw_ground(places, version, experiment), says),
     )
     _log.info("tabulated", table=table.id, version=version.id, samples=int(counts.sum()), **left_out)
     return shelf.put(table)
 
 
-def plan(places: Places, table_id: str) -> tuple[FoldPlan, FoldPlan]:
-    """Returns the audited plans of a table: block folds, which count, and random folds, the optimism baseline.
+def plan(places: Places, table_id: str) -> tuple[FoldPlan, ...]:
+    """Returns the audited plans of a table.
+
+    Returns:
+        The plan that counts; the optimism baseline; then repeats of the first, and what else the
+        experiment asks under ``other_folds``.
 
     Raises:
         BadInput: one class only, fewer blocks than folds, or a CRS without metres.
     """
     shelf = Shelf(places.nouns)
     table = shelf.get(FeatureTable, table_id)
-    samples, rules = open_table(places, table).samples, experiment_of(places, table.experiment).folds
-    honest = shelf.put(block_plan(table.id, samples, rules))
-    optimism = shelf.put(random_plan(table.id, samples, rules))
-    _log.info("planned", block=honest.id, random=optimism.id, blocks=honest.n_blocks, samples=len(samples))
-    return honest, optimism
+    experiment, samples = experiment_of(places, table.experiment), open_table(places, table).samples
+    rules = experiment.folds
+    optimism = FoldRules(method="random", n_folds=rules.n_folds, block_m=rules.block_m, buffer_m=0.0, seed=rules.seed)
+    asked = [(rules, 0), (optimism, 0), *((rules, repeat) for repeat in range(1, rules.repeats))]
+    asked += [(other, repeat) for other in experiment.other_folds for repeat in range(other.repeats)]
+    plans = tuple(shelf.put(plan_for(table.id, samples, rules, repeat=repeat)) for rules, repeat in asked)
+    _log.info("planned", plans=[f"{p.id} {p.method}" for p in plans], blocks=plans[0].n_blocks, samples=len(samples))
+    return plans

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from geoml_ops.adapters.nouns import Shelf
@@ -10,7 +12,7 @@ from geoml_ops.core.errors import BadInput
 from geoml_ops.core.experiment import Experiment
 from geoml_ops.core.flow import Evaluation, FeatureTable, FoldPlan
 from geoml_ops.domain.fitting import fit, out_of_fold
-from geoml_ops.domain.folds import blocks_of, materialise
+from geoml_ops.domain.folds import evidence_blocks, materialise
 from geoml_ops.domain.scoring import class_f1, confusion, metric_of, scores_of
 from geoml_ops.platform.log import logger
 from geoml_ops.steps.answers import keep_answers
@@ -26,12 +28,12 @@ __all__ = ["choose", "evaluate", "families", "plan", "tabulate", "version_for"]
 _log = logger("train")
 
 
-def evaluate(places: Places, plan_ids: tuple[str, str], family: str) -> Evaluation:
-    """Returns how good one family is over both plans, recorded as one MLflow run.
+def evaluate(places: Places, plan_ids: Sequence[str], family: str) -> Evaluation:
+    """Returns how good one family is over the plans of a table, recorded as one MLflow run.
 
     Args:
         places: where things are.
-        plan_ids: block plan and random plan of one table.
+        plan_ids: the plan that counts, the random one, and any others of the same table.
         family: its name in the experiment.
 
     Raises:
@@ -39,9 +41,17 @@ def evaluate(places: Places, plan_ids: tuple[str, str], family: str) -> Evaluati
         Unavailable: MLflow does not answer; the scores are kept and the next call only records them.
     """
     shelf = Shelf(places.nouns)
-    honest, optimism = (shelf.get(FoldPlan, plan_id) for plan_id in plan_ids)
-    if honest.table != optimism.table or (honest.method, optimism.method) != ("block", "random"):
-        raise BadInput(f"{honest.id} and {optimism.id} are no pair of plans.", "give the two plans of one table")
+    plans = [shelf.get(FoldPlan, plan_id) for plan_id in plan_ids]
+    if (
+        len(plans) < 2
+        or len({p.table for p in plans}) != 1
+        or [p.method == "random" for p in plans[:2]] != [False, True]
+    ):
+        raise BadInput(
+            f"{', '.join(p.id for p in plans) or 'nothing'} are not the plans of one table.",
+            "give the plan that counts, the random plan, and any others, as geoml train plan prints them",
+        )
+    honest, optimism = plans[:2]
     table = shelf.get(FeatureTable, honest.table)
     experiment = experiment_of(places, table.experiment)
     if family not in experiment.families or family not in FAMILIES:
@@ -95,7 +105,7 @@ def _scored(
 ) -> Evaluation:
     tabled, classes = open_table(places, table), experiment.class_names
     samples, k = tabled.samples, len(classes)
-    _, block = blocks_of(samples, honest.block_m)
+    _, block = evidence_blocks(samples, honest.block_m)
     build = builder(family, experiment.families[family], experiment)
     answers, easy = (
         out_of_fold(tabled.features, samples.code, materialise(p, samples), build, k) for p in (honest, optimism)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from geoml_ops.adapters import plots
+from geoml_ops.core.evidence import Score
 from geoml_ops.core.flow import (
     Bundle,
     Decision,
@@ -22,7 +23,6 @@ from geoml_ops.core.flow import (
     Prediction,
     Retrain,
     Scene,
-    Score,
     Statistic,
     Verdict,
     Version,

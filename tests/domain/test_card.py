@@ -6,18 +6,9 @@ from html.parser import HTMLParser
 import pytest
 
 from geoml_ops.core.bands import SENTINEL_2_L1C
-from geoml_ops.core.flow import (
-    Audit,
-    Bundle,
-    Entry,
-    Evaluation,
-    FeatureTable,
-    FileRef,
-    FoldPlan,
-    Judgement,
-    Parity,
-    Score,
-)
+from geoml_ops.core.evidence import Score
+from geoml_ops.core.flow import Bundle, Entry, Evaluation, FeatureTable, FileRef, FoldPlan, Judgement, Parity
+from geoml_ops.core.folding import Audit, FoldRules
 from geoml_ops.domain.card import card
 
 FILE = FileRef(path="model.onnx", sha256="ab" * 32, size=1234)
@@ -30,8 +21,7 @@ AUDIT = Audit(
     least_distance_m=212.0, n_shared_polygons=0, n_dropped=30, n_test=(80, 80), classes_missing=(), passed=True
 )
 PLAN = FoldPlan(
-    table=TABLE.id, method="block", estimand="this map", n_folds=5, n_blocks=16, block_m=2000.0, buffer_m=100.0,
-    halo_px=0, seed=0, audit=AUDIT,
+    table=TABLE.id, rules=FoldRules(), estimand="this map", n_folds=5, n_blocks=16, halo_px=0, audit=AUDIT,
 )  # fmt: skip
 EVALUATION = Evaluation(
     table=TABLE.id, plan=PLAN.id, optimism_plan="plan-0000000000000001", family="random_forest",

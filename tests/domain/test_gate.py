@@ -7,20 +7,18 @@ import pytest
 
 from geoml_ops.core.errors import BadInput, Refused
 from geoml_ops.core.experiment import GateRules
-from geoml_ops.core.flow import Audit, FoldPlan
+from geoml_ops.core.flow import FoldPlan
+from geoml_ops.core.folding import Audit, FoldRules
 from geoml_ops.domain.gate import NO_SKILL, Ruling, admit, rule
 
 PASSED = Audit(least_distance_m=150.0, n_shared_polygons=0, n_dropped=0, n_test=(1, 1), classes_missing=(), passed=True)
 PLAN = FoldPlan(
     table="table-0123456789abcdef",
-    method="block",
+    rules=FoldRules(),
     estimand="a new region",
     n_folds=5,
     n_blocks=40,
-    block_m=2000.0,
-    buffer_m=100.0,
     halo_px=0,
-    seed=0,
     audit=PASSED,
 )
 
@@ -95,9 +93,9 @@ def test_without_blocks_nobody_can_tell(n: int) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"method": "random", "estimand": "optimism baseline"}, "takes no such score"),
+        ({"rules": FoldRules(method="random"), "estimand": "optimism baseline"}, "takes no such score"),
         ({"estimand": "optimism baseline"}, "takes no such score"),
-        ({"method": "random"}, "takes no such score"),
+        ({"rules": FoldRules(method="random")}, "takes no such score"),
         ({"audit": None}, "never audited"),
         ({"audit": PASSED.model_copy(update={"passed": False, "n_shared_polygons": 7})}, "share 7 polygons"),
     ],

@@ -25,6 +25,7 @@ from geoml_ops.core.flow import (
     Verdict,
     Version,
 )  # fmt: skip
+from geoml_ops.core.folding import FoldRules
 from geoml_ops.platform.files import sha256_of
 from geoml_ops.settings import Settings
 from geoml_ops.steps import classify, trace
@@ -62,8 +63,8 @@ def turn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Places, Path, Predic
     plans = [
         shelf.put(
             FoldPlan(
-                table=table.id, method=method, estimand=estimand, n_folds=5, n_blocks=16, block_m=2000.0,
-                buffer_m=100.0, halo_px=0, seed=0,
+                table=table.id, rules=FoldRules(method=method), estimand=estimand, n_folds=5, n_blocks=16,
+                halo_px=0,
             )
         )
         for method, estimand in (("block", "a new region"), ("random", "optimism baseline"))

@@ -286,7 +286,7 @@ def test_scenes_of_two_zones_are_refused(tmp_path: Path) -> None:
 
 def test_wrong_questions_are_refused(trained: Trained) -> None:
     places, honest, optimism = trained.places, trained.honest.id, trained.optimism.id
-    with pytest.raises(BadInput, match="no pair"):
+    with pytest.raises(BadInput, match="not the plans of one table"):
         train.evaluate(places, (optimism, honest), "random_forest")
     with pytest.raises(BadInput, match="no family 'svm'"):
         train.evaluate(places, (honest, optimism), "svm")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from geoml_ops.adapters.plots.canvas import INK, PALE, STRONG, STYLE, WIDTH_IN, as_png, bare, plain
-from geoml_ops.core.flow import Score
+from geoml_ops.core.evidence import Score
 
 
 def score_bars(spatial: Mapping[str, Score], random: Mapping[str, Score], *, title: str = "") -> bytes:

@@ -1,0 +1,171 @@
+"""Numbers with what makes them evidence: intervals, the question they answer, the tests they passed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from geoml_ops.core.folding import Estimand, Method
+from geoml_ops.core.grid import Value
+
+Outcome = Literal["PROMOTE", "HOLD", "REJECT", "INSUFFICIENT_EVIDENCE"]
+
+
+class Score(Value):
+    """A number with its interval (95 %, from blocks) and the number of blocks behind it.
+
+    ``design_effect`` is the variance over that of independent samples, ``n_effective`` the number of
+    independent samples that would give this interval; None where no such number exists.
+    """
+
+    value: float
+    low: float
+    high: float
+    n_blocks: int
+    design_effect: float | None = None
+    n_effective: float | None = None
+
+
+class Bin(Value):
+    """One bin of a reliability diagram: answers whose probability lies in ``(low, high]``."""
+
+    low: float
+    high: float
+    n: int
+    confidence: float
+    accuracy: float
+
+
+class Panel(Value):
+    """The scores of one more plan, each answering that plan's question."""
+
+    plan: str
+    method: Method
+    estimand: Estimand
+    repeat: int = 0
+    scores: dict[str, Score]
+
+
+class Applicability(Value):
+    """Where a model may be asked: dissimilarity to its samples, weighted by what matters to it.
+
+    Attributes:
+        plan: the folds that the threshold comes from, those of the reported accuracy.
+        definition: how the threshold is defined, with its version.
+        threshold: dissimilarity beyond which a pixel is outside.
+        mean_distance: mean distance between samples; dissimilarity 1.
+        weights: of each feature, >= 0; the largest is 1.
+        n_samples: samples that threshold and mean distance come from.
+        n_references: samples inside the graph; fewer than ``n_samples`` only ever call more pixels outside.
+        mean_density: samples within the threshold of a sample, over the folds, on average.
+        outside_share: of the samples themselves, over the folds.
+    """
+
+    plan: str
+    definition: str
+    threshold: float
+    mean_distance: float
+    weights: dict[str, float]
+    n_samples: int
+    n_references: int
+    mean_density: float
+    outside_share: float
+
+
+class Conformal(Value):
+    """Sets of classes that hold the true one as often as promised, calibrated on out-of-fold answers.
+
+    Attributes:
+        plan: the folds of those answers.
+        coverage: promised share, 0 to 1.
+        method: which scores, calibrated how.
+        quantiles: per class, the largest ``1 - probability`` at which the class belongs to the set.
+        measured: coverage over held-out ground, from blocks.
+        mean_set_size: classes per answer.
+        low_blocks_share: of the blocks, those that fall below the promise by a tenth or more.
+    """
+
+    plan: str
+    coverage: float
+    method: str
+    quantiles: dict[str, float]
+    measured: Score
+    mean_set_size: float
+    low_blocks_share: float
+
+
+class ClassTest(Value):
+    """Non-inferiority of one class: difference of its F1, one-sided p, and Holm's level for it."""
+
+    name: str
+    difference: Score
+    margin: float
+    p: float
+    level: float
+    passed: bool
+
+
+class BesideTest(Value):
+    """A test that is shown and does not decide: corrected resampled t, sign flips of blocks."""
+
+    name: str
+    statistic: float
+    p: float
+    sentence: str
+
+
+class Guard(Value):
+    """One more thing a challenger is asked: calibration, applicability, worst block, rare class."""
+
+    name: str
+    value: float
+    limit: float | None
+    passed: bool
+    sentence: str
+
+
+class Spending(Value):
+    """What a look at held-out ground costs (alpha-investing, Foster and Stine 2008).
+
+    Attributes:
+        ground: digest of the labels that were looked at.
+        look: number of this look at that ground, from 1.
+        wealth_before: alpha left before it.
+        level: one-sided level it was tested at.
+        wealth_after: alpha left after it.
+        fresh_share: of the ground, what no earlier look has seen.
+        fresh_sample_due: True where what is left cannot promote anything sensible.
+    """
+
+    ground: str
+    look: int
+    wealth_before: float
+    level: float
+    wealth_after: float
+    fresh_share: float = Field(ge=0, le=1)
+    fresh_sample_due: bool
+
+
+class BlockDifference(Value):
+    """One block of the paired comparison: its middle on the ground, samples, challenger minus other."""
+
+    easting: float
+    northing: float
+    n: int
+    difference: float
+
+
+class ClassArea(Value):
+    """One class of an accuracy assessment, with half-widths (95 %) beside the estimates; None where undefined.
+
+    ``area`` in the unit of the strata's areas; ``mapped`` is what counting pixels gives.
+    """
+
+    users: float | None
+    users_half: float | None
+    producers: float | None
+    producers_half: float | None
+    area: float
+    area_half: float | None
+    mapped: float

@@ -1,0 +1,31 @@
+"""What is held out together, and the proof that it was kept apart.
+
+Neighbouring pixels repeat each other, so folds of single pixels ask the model what it was told a pixel
+away. Which folds are right depends on the question, the *estimand*: new ground, a new year, or this
+very map. Every method is a scikit-learn splitter over :class:`Samples`, chosen by name in the
+experiment; the plan records the rules, and the audit what the folds themselves show.
+"""
+
+from geoml_ops.domain.folds.audit import audit
+from geoml_ops.domain.folds.blocks import BlockFolds
+from geoml_ops.domain.folds.plan import materialise, plan_for, splitter_of
+from geoml_ops.domain.folds.random import RandomFolds
+from geoml_ops.domain.folds.samples import PredictionPoints, Samples, evidence_blocks, units_of
+from geoml_ops.domain.folds.splitter import FoldSplitter, Split, Splitter, far_from
+
+__all__ = [
+    "BlockFolds",
+    "FoldSplitter",
+    "PredictionPoints",
+    "RandomFolds",
+    "Samples",
+    "Split",
+    "Splitter",
+    "audit",
+    "evidence_blocks",
+    "far_from",
+    "materialise",
+    "plan_for",
+    "splitter_of",
+    "units_of",
+]
