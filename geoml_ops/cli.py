@@ -10,16 +10,16 @@ from typing import Annotated
 
 import typer
 
-from geoml_ops import verbs
 from geoml_ops.core.errors import GeomlError
 from geoml_ops.settings import CHECKOUT, Settings, be_quiet
 from geoml_ops.terminal import places, say, settings, show
+from geoml_ops.verbs import ingest, publish, train, watch
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="One loop, four verbs: ingest, train, publish, watch."
 )
-for _name in ("ingest", "train", "publish", "watch"):
-    app.add_typer(getattr(verbs, _name), name=_name)
+for _name, _verb in (("ingest", ingest), ("train", train), ("publish", publish), ("watch", watch)):
+    app.add_typer(_verb.app, name=_name)
 
 
 # --- classify, trace -------------------------------------------------------------------------

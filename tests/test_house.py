@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 #: Entry points may import late: a command should not pay for another command's tools.
-ENTRY_POINTS = ("dags/", "serving/", "monitoring/", "geoml_ops/cli.py", "geoml_ops/verbs.py", "geoml_ops/demo/")
+ENTRY_POINTS = ("dags/", "serving/", "monitoring/", "geoml_ops/cli.py", "geoml_ops/verbs/", "geoml_ops/demo/")
 
 #: What a DAG file must not pull in when it is parsed, every few seconds, by the DAG processor.
 HEAVY = {

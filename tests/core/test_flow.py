@@ -17,6 +17,7 @@ from geoml_ops.core.flow import (
     Check,
     Decision,
     FileRef,
+    FoldPlan,
     Noun,
     Prediction,
     Retrain,

@@ -1,0 +1,1 @@
+"""The command line by subject: one file for each group of commands; each command says what comes next."""

@@ -1,0 +1,54 @@
+"""An evaluated model becomes a bundle, an entry, perhaps the champion."""
+
+from __future__ import annotations
+
+import typer
+
+from geoml_ops.terminal import places, say, show
+
+app = typer.Typer(no_args_is_help=True, help="An evaluated model becomes a bundle, an entry, perhaps the champion.")
+
+
+@app.command("export")
+def export(evaluation: str) -> None:
+    """Export one ONNX bundle; refuse it if it disagrees with the fitted model."""
+    from geoml_ops.steps import publish as step
+
+    bundle = step.export(places(), evaluation)
+    show(bundle)
+    say(f"next: geoml publish register {bundle.id}")
+
+
+@app.command("register")
+def register(bundle: str) -> None:
+    """Register a bundle under the alias challenger."""
+    from geoml_ops.steps import publish as step
+
+    entry = step.register(places(), bundle)
+    show(entry)
+    say(f"next: geoml publish judge {entry.id}")
+
+
+@app.command("judge")
+def judge(entry: str) -> None:
+    """Ask the gate."""
+    from geoml_ops.steps import publish as step
+
+    judgement = step.judge(places(), entry)
+    show(judgement)
+    for objection in judgement.objections:
+        say(f"objection: {objection}")
+    say(f"{judgement.outcome}; next: geoml publish release {judgement.id}")
+
+
+@app.command("release")
+def release(judgement: str) -> None:
+    """Make a promoted entry the champion; the service follows by itself."""
+    from geoml_ops.steps import publish as step
+
+    entry = step.release(places(), judgement)
+    if entry is None:
+        say("the gate did not promote it; the champion stays")
+        return
+    show(entry)
+    say("next: geoml status")
