@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from geoml_ops.core.folding import Estimand, Method
-from geoml_ops.core.grid import Value
+from geoml_ops.core.grid import Bounds, Value
 
 Outcome = Literal["PROMOTE", "HOLD", "REJECT", "INSUFFICIENT_EVIDENCE"]
 
@@ -73,6 +73,15 @@ class Applicability(Value):
     outside_share: float
 
 
+class Region(Value):
+    """A rectangle of ground with quantiles of its own, because it held enough blocks to calibrate them."""
+
+    bounds: Bounds
+    n_blocks: int
+    quantiles: dict[str, float]
+    measured: Score
+
+
 class Conformal(Value):
     """Sets of classes that hold the true one as often as promised, calibrated on out-of-fold answers.
 
@@ -84,6 +93,7 @@ class Conformal(Value):
         measured: coverage over held-out ground, from blocks.
         mean_set_size: classes per answer.
         low_blocks_share: of the blocks, those that fall below the promise by a tenth or more.
+        regions: where quantiles of the region hold instead.
     """
 
     plan: str
@@ -93,6 +103,7 @@ class Conformal(Value):
     measured: Score
     mean_set_size: float
     low_blocks_share: float
+    regions: tuple[Region, ...] = ()
 
 
 class ClassTest(Value):

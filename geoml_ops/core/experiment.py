@@ -61,9 +61,16 @@ class GateRules(Value):
 
 
 class Uncertainty(Value):
-    """What maps say about themselves beside the class."""
+    """What maps say about themselves beside the class.
+
+    Attributes:
+        coverage: share of pixels whose set of classes shall hold the true one.
+        region_m: edge of squares of ground that get quantiles of their own where they hold enough; None for none.
+        most_references: samples inside the graph that dissimilarity is measured to.
+    """
 
     coverage: float = Field(0.9, gt=0.5, lt=1)
+    region_m: float | None = Field(None, gt=0)
     most_references: int = Field(2000, ge=10)
 
 

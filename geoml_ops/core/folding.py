@@ -53,6 +53,7 @@ class FoldRules(Value):
         space: where ``knndm`` measures distance, on the ground or in feature space.
         clustering: of ``knndm``.
         location: what a location is (``location``, ``location_time``).
+        keep_scenes: whether no scene may be on both sides of a fold either; scenes are then dealt whole.
         tested: samples that leave-one-out methods test, spread over the ground; None for all.
         repeats: of the whole plan; each but the first has another random origin and rotation.
         seed: of everything random.
@@ -68,6 +69,7 @@ class FoldRules(Value):
     space: Literal["ground", "features"] = "ground"
     clustering: Literal["ward", "kmeans"] = "ward"
     location: Literal["polygon", "block", "scene"] = "polygon"
+    keep_scenes: bool = False
     tested: int | None = Field(None, ge=2)
     repeats: int = Field(1, ge=1, le=50)
     seed: int = 0

@@ -1,3 +1,3 @@
-"""How accurate a map is and how much of each class there is, from a probability sample (Olofsson 2014, Stehman 2014)."""
+"""How accurate a map is and how much there is of each class, from a probability sample (Olofsson 2014)."""
 
 from __future__ import annotations
