@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from geoml_ops.core.flow import Noun
+from geoml_ops.core.noun import Noun
 from geoml_ops.settings import Settings, be_quiet
 from geoml_ops.steps.places import Places
 

@@ -24,7 +24,8 @@ from geoml_ops.adapters import png, raster
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.predictions import MAP, PICTURE, PredictionLog
 from geoml_ops.core.errors import BadInput, GeomlError, NotFound
-from geoml_ops.core.flow import Bundle, Evaluation, Noun, Prediction
+from geoml_ops.core.flow import Bundle, Evaluation, Prediction
+from geoml_ops.core.noun import Noun
 from geoml_ops.platform.log import logger
 from geoml_ops.settings import Settings
 from geoml_ops.steps import classify, trace

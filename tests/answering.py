@@ -12,8 +12,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from geoml_ops.adapters.raster import write_scene
 from geoml_ops.core.bands import SENTINEL_2_L1C, Radiometry
-from geoml_ops.core.flow import Bundle, FileRef, Parity
+from geoml_ops.core.flow import Bundle, Parity
 from geoml_ops.core.grid import Grid
+from geoml_ops.core.noun import FileRef
 from geoml_ops.platform.files import sha256_of
 
 CLASSES, COLOURS, BANDS = ("bare", "green"), ("#a0522d", "#228b22"), ("B02", "B03", "B04", "B08")

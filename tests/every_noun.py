@@ -8,8 +8,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel
 
-from geoml_ops.core.flow import NOUNS, Noun
+from geoml_ops.core.flow import NOUNS
 from geoml_ops.core.grid import Bounds
+from geoml_ops.core.noun import Noun
 
 #: Fields whose form is narrower than their type.
 SHAPED: dict[str, Any] = {

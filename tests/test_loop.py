@@ -24,8 +24,9 @@ from geoml_ops.adapters import raster
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.core.bands import SENTINEL_2_L1C, Radiometry
 from geoml_ops.core.errors import BadInput, GeomlError
-from geoml_ops.core.flow import Decision, Drift, Entry, Judgement, Noun, Scene, Verdict, Version
+from geoml_ops.core.flow import Decision, Drift, Entry, Judgement, Scene, Verdict, Version
 from geoml_ops.core.grid import Window
+from geoml_ops.core.noun import Noun
 from geoml_ops.demo.chain import Chain, service_has
 from geoml_ops.domain.world import World, landscape
 from geoml_ops.settings import CHECKOUT, Settings

@@ -16,8 +16,9 @@ from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.raster import write_scene
 from geoml_ops.adapters.vector import write_polygons
 from geoml_ops.core.bands import SENTINEL_2_L1C as CONTRACT
-from geoml_ops.core.flow import FileRef, Labels, Scene, Version
+from geoml_ops.core.flow import Labels, Scene, Version
 from geoml_ops.core.grid import Bounds, Grid
+from geoml_ops.core.noun import FileRef
 from geoml_ops.domain.resampling import refine
 from geoml_ops.domain.world import World
 from geoml_ops.platform.files import sha256_of

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from geoml_ops.core.errors import NotFound, Refused
-from geoml_ops.core.flow import Noun, kind_of
+from geoml_ops.core.flow import kind_of
+from geoml_ops.core.noun import Noun
 from geoml_ops.platform.files import read_json, write_json
 
 N = TypeVar("N", bound=Noun)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from geoml_ops.core.errors import NotFound, Refused
-from geoml_ops.core.flow import FileRef
+from geoml_ops.core.noun import FileRef
 from geoml_ops.platform.files import sha256_of, whole_file
 
 

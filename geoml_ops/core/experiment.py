@@ -7,9 +7,9 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from geoml_ops.core.errors import BadInput
-from geoml_ops.core.flow import digest
 from geoml_ops.core.folding import FoldRules
 from geoml_ops.core.grid import Value
+from geoml_ops.core.noun import digest
 
 
 class MapClass(Value):

@@ -34,9 +34,7 @@ from geoml_ops.core.evidence import (
 )
 from geoml_ops.core.folding import Audit, BlockSize, Estimand, FoldRules, Matching, Method
 from geoml_ops.core.grid import Bounds, Grid, Value
-from geoml_ops.core.noun import FileRef as FileRef
-from geoml_ops.core.noun import Noun as Noun
-from geoml_ops.core.noun import digest as digest
+from geoml_ops.core.noun import FileRef, Noun, digest
 
 Cause = Literal["none", "no reference", "undeclared offset", "covariate shift", "cannot tell"]
 Action = Literal["none", "fix ingest", "collect labels", "retrain", "look"]

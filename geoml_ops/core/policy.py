@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from geoml_ops.core.flow import digest
 from geoml_ops.core.grid import Value
+from geoml_ops.core.noun import digest
 
 
 class DriftRules(Value):

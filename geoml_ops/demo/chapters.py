@@ -21,13 +21,13 @@ from geoml_ops.core.flow import (
     FoldPlan,
     Judgement,
     Labels,
-    Noun,
     Prediction,
     Retrain,
     Scene,
     Verdict,
     Version,
 )
+from geoml_ops.core.noun import Noun
 from geoml_ops.demo import story as told
 from geoml_ops.demo import world
 from geoml_ops.demo.progress import Facts

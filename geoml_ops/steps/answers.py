@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoml_ops.adapters.tables import read_table, write_table
-from geoml_ops.core.flow import FileRef
+from geoml_ops.core.noun import FileRef
 from geoml_ops.domain.fitting import Codes, OutOfFold
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.samples import Tabled

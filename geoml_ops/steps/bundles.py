@@ -20,18 +20,8 @@ from geoml_ops.adapters.ort import Graph
 from geoml_ops.adapters.registry import GRAPH, NOUN, REFERENCE, open_bundle
 from geoml_ops.core.bands import Contract, contract_for
 from geoml_ops.core.errors import NotFound, Refused
-from geoml_ops.core.flow import (
-    Bundle,
-    Entry,
-    Evaluation,
-    FeatureTable,
-    FileRef,
-    FoldPlan,
-    Judgement,
-    Parity,
-    Scene,
-    Version,
-)
+from geoml_ops.core.flow import Bundle, Entry, Evaluation, FeatureTable, FoldPlan, Judgement, Parity, Scene, Version
+from geoml_ops.core.noun import FileRef
 from geoml_ops.domain import parity
 from geoml_ops.domain.card import card
 from geoml_ops.domain.features import bands_needed

@@ -19,8 +19,9 @@ from geoml_ops.adapters.predictions import MAP, PICTURE, SKETCHES, PredictionLog
 from geoml_ops.adapters.raster import RasterFacts
 from geoml_ops.core.bands import Contract, Radiometry, to_contract
 from geoml_ops.core.errors import BadInput, NotFound
-from geoml_ops.core.flow import FileRef, Prediction, Scene
+from geoml_ops.core.flow import Prediction, Scene
 from geoml_ops.core.grid import Grid
+from geoml_ops.core.noun import FileRef
 from geoml_ops.domain.sketch import sketch_tiles
 from geoml_ops.domain.tiling import NODATA_CLASS, classify_array
 from geoml_ops.platform.files import sha256_of, whole_file, write_json

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from geoml_ops.adapters.configs import plain_yaml
 from geoml_ops.core.errors import BadInput, NotFound
-from geoml_ops.core.flow import FileRef, digest
+from geoml_ops.core.noun import FileRef, digest
 from geoml_ops.domain.delivery import LabelsDelivery, SceneDelivery, is_name
 from geoml_ops.platform.files import sha256_of, sync_folder, whole_folder, write_text
 from geoml_ops.steps.places import Places

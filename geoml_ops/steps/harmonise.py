@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from geoml_ops.adapters import crs, gx, raster, stac, vector
 from geoml_ops.core.bands import Contract, contract_for
 from geoml_ops.core.errors import BadInput
-from geoml_ops.core.flow import BandSource, Check, FileRef, Labels, Scene
+from geoml_ops.core.flow import BandSource, Check, Labels, Scene
 from geoml_ops.core.grid import Bounds, Grid
+from geoml_ops.core.noun import FileRef
 from geoml_ops.domain import checks as rules
 from geoml_ops.domain.delivery import LabelsDelivery, SceneDelivery, band_of, declare, read_product
 from geoml_ops.platform.files import sha256_of, write_json

@@ -9,7 +9,8 @@ from geoml_ops.adapters import gx
 from geoml_ops.adapters.configs import read_experiment
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.core.errors import BadInput, NotFound
-from geoml_ops.core.flow import Check, Scene, Verdict, digest
+from geoml_ops.core.flow import Check, Scene, Verdict
+from geoml_ops.core.noun import digest
 from geoml_ops.domain.delivery import SceneDelivery, is_name
 from geoml_ops.platform.files import whole_folder
 from geoml_ops.platform.locks import only_one

@@ -6,7 +6,8 @@ import numpy as np
 
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.core.errors import BadInput
-from geoml_ops.core.flow import Evaluation, FeatureTable, FileRef, FoldPlan, Version
+from geoml_ops.core.flow import Evaluation, FeatureTable, FoldPlan, Version
+from geoml_ops.core.noun import FileRef
 from geoml_ops.domain.fitting import OutOfFold, fit
 from geoml_ops.domain.folds import evidence_blocks, far_from, materialise
 from geoml_ops.domain.gate import NO_SKILL, Ruling, admit, rule

@@ -24,8 +24,9 @@ from geoml_ops.adapters.vector import read_polygons
 from geoml_ops.core.bands import Contract, contract_for, to_contract
 from geoml_ops.core.errors import BadInput, Refused
 from geoml_ops.core.experiment import Experiment
-from geoml_ops.core.flow import FeatureTable, FileRef, Labels, Scene, Version
+from geoml_ops.core.flow import FeatureTable, Labels, Scene, Version
 from geoml_ops.core.grid import Grid, Window
+from geoml_ops.core.noun import FileRef
 from geoml_ops.domain.features import bands_needed
 from geoml_ops.domain.folds import PredictionPoints, Samples
 from geoml_ops.domain.sampling import choose, polygon_ids

@@ -20,13 +20,13 @@ from geoml_ops.core.flow import (
     FoldPlan,
     Judgement,
     Labels,
-    Noun,
     Prediction,
     Scene,
     Verdict,
     Version,
 )
 from geoml_ops.core.grid import Window
+from geoml_ops.core.noun import Noun
 from geoml_ops.domain.tiling import NODATA_CLASS
 from geoml_ops.platform.files import sha256_of
 from geoml_ops.steps.places import Places

@@ -9,7 +9,8 @@ from geoml_ops.adapters.mlm import check_model_item, model_item
 from geoml_ops.core.bands import SENTINEL_2_L1C
 from geoml_ops.core.errors import Refused
 from geoml_ops.core.evidence import Score
-from geoml_ops.core.flow import Bundle, Evaluation, FileRef, Parity
+from geoml_ops.core.flow import Bundle, Evaluation, Parity
+from geoml_ops.core.noun import FileRef
 
 FILE = FileRef(path="model.onnx", sha256="a" * 64, size=1234)
 BUNDLE = Bundle(

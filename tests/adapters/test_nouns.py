@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.core.errors import NotFound, Refused
-from geoml_ops.core.flow import Noun, Retrain, Scene, Verdict
+from geoml_ops.core.flow import Retrain, Scene, Verdict
+from geoml_ops.core.noun import Noun
 from tests.every_noun import any_noun, every_noun
 
 RETRAIN = Retrain(decision="decision-" + "0" * 16, version="version-" + "1" * 16, because="because")

@@ -10,8 +10,9 @@ import shapely
 from geoml_ops.adapters.stac import check_item, scene_item
 from geoml_ops.core.bands import SENTINEL_2_L1C, Radiometry
 from geoml_ops.core.errors import Refused
-from geoml_ops.core.flow import BandSource, FileRef, Scene
+from geoml_ops.core.flow import BandSource, Scene
 from geoml_ops.core.grid import Grid
+from geoml_ops.core.noun import FileRef
 
 FILE = FileRef(path="data/scenes/one/scene.tif", sha256="a" * 64, size=7)
 SCENE = Scene(

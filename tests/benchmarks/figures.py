@@ -20,7 +20,8 @@ from geoml_ops.adapters.ort import Graph
 from geoml_ops.adapters.raster import read, write_scene
 from geoml_ops.adapters.registry import Release
 from geoml_ops.core.bands import SENTINEL_2_L1C
-from geoml_ops.core.flow import Bundle, FileRef, Parity
+from geoml_ops.core.flow import Bundle, Parity
+from geoml_ops.core.noun import FileRef
 from geoml_ops.domain import fitting
 from geoml_ops.domain.features import bands_needed
 from geoml_ops.domain.sketch import sketch_tiles

@@ -16,18 +16,16 @@ from geoml_ops.core.flow import (
     BandSource,
     Check,
     Decision,
-    FileRef,
     FoldPlan,
-    Noun,
     Prediction,
     Retrain,
     Scene,
     Verdict,
     Version,
-    digest,
     kind_of,
 )
 from geoml_ops.core.grid import Bounds, Grid
+from geoml_ops.core.noun import FileRef, Noun, digest
 from tests.every_noun import any_noun
 
 FILE = FileRef(path="scene.tif", sha256="a" * 64, size=3)

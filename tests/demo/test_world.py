@@ -11,7 +11,8 @@ import pytest
 from geoml_ops.adapters import raster
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.core.errors import GeomlError
-from geoml_ops.core.flow import Judgement, Noun, Prediction
+from geoml_ops.core.flow import Judgement, Prediction
+from geoml_ops.core.noun import Noun
 from geoml_ops.demo import world
 from geoml_ops.demo.progress import Facts
 from geoml_ops.demo.report import html

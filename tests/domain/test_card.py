@@ -7,8 +7,9 @@ import pytest
 
 from geoml_ops.core.bands import SENTINEL_2_L1C
 from geoml_ops.core.evidence import Score
-from geoml_ops.core.flow import Bundle, Entry, Evaluation, FeatureTable, FileRef, FoldPlan, Judgement, Parity
+from geoml_ops.core.flow import Bundle, Entry, Evaluation, FeatureTable, FoldPlan, Judgement, Parity
 from geoml_ops.core.folding import Audit, FoldRules
+from geoml_ops.core.noun import FileRef
 from geoml_ops.domain.card import card
 
 FILE = FileRef(path="model.onnx", sha256="ab" * 32, size=1234)

@@ -15,8 +15,9 @@ from geoml_ops.adapters.predictions import MAP, PICTURE, SKETCHES, PredictionLog
 from geoml_ops.adapters.registry import Release, open_bundle
 from geoml_ops.core.bands import SENTINEL_2_L1C
 from geoml_ops.core.errors import BadInput, NotFound, Refused
-from geoml_ops.core.flow import FileRef, Prediction, Scene
+from geoml_ops.core.flow import Prediction, Scene
 from geoml_ops.core.grid import Window
+from geoml_ops.core.noun import FileRef
 from geoml_ops.platform.files import sha256_of, write_json
 from geoml_ops.settings import Settings
 from geoml_ops.steps import classify as step

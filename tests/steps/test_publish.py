@@ -21,19 +21,9 @@ from geoml_ops.adapters.raster import read, write_scene
 from geoml_ops.adapters.registry import Registry, open_bundle
 from geoml_ops.core.bands import SENTINEL_2_L1C, Radiometry, to_contract
 from geoml_ops.core.errors import BadInput, Conflict, NotFound, Refused
-from geoml_ops.core.flow import (
-    BandSource,
-    Bundle,
-    Entry,
-    Evaluation,
-    FeatureTable,
-    FileRef,
-    Judgement,
-    Labels,
-    Scene,
-    Version,
-)
+from geoml_ops.core.flow import BandSource, Bundle, Entry, Evaluation, FeatureTable, Judgement, Labels, Scene, Version
 from geoml_ops.core.grid import Bounds, Grid
+from geoml_ops.core.noun import FileRef
 from geoml_ops.platform.files import sha256_of
 from geoml_ops.steps import bundles, publish, train
 from geoml_ops.steps.models import open_model

@@ -9,8 +9,9 @@ import pytest
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.predictions import SKETCHES, PredictionLog
 from geoml_ops.core.errors import BadInput
-from geoml_ops.core.flow import Bundle, Decision, Drift, FileRef, Labels, Prediction, Retrain, Scene, Version, digest
+from geoml_ops.core.flow import Bundle, Decision, Drift, Labels, Prediction, Retrain, Scene, Version
 from geoml_ops.core.grid import Bounds, Window
+from geoml_ops.core.noun import FileRef, digest
 from geoml_ops.domain.sketch import Columns
 from geoml_ops.platform.files import sha256_of
 from geoml_ops.steps import watch

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from geoml_ops.adapters import pages
-from geoml_ops.core.flow import Noun
+from geoml_ops.core.noun import Noun
 from geoml_ops.demo.report.parts import gallery, gate, note, verdict_table
 from geoml_ops.demo.story import Lineage, Situation, Story
 
