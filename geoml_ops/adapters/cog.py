@@ -1,8 +1,10 @@
 """Maps on disk: one Cloud Optimized GeoTIFF that explains itself.
 
-Band 1 holds class codes with their colour table and names, band 2 the confidence in percent; 255 is
-"no answer" in both. The same arrays give the same bytes. Both bands share one file, so that a map that
-was sent on still knows how sure it is.
+Band 1 holds class codes with their colour table and names, band 2 the confidence in percent. Where the model
+knows more, all of it follows: how many classes a pixel's set holds, how dissimilar it is to what the model
+learned from, how many samples are near it, and which classes the set holds. 255 is "no answer" in every
+band, and "not known" where a model lacks a layer. The same arrays give the same bytes. All bands share one
+file, so that a map that was sent on still knows how far it may be trusted.
 """
 
 from __future__ import annotations
@@ -23,10 +25,22 @@ from rio_cogeo.cogeo import cog_validate
 
 from geoml_ops.core.errors import GeomlError, Refused, StorageFull, TooLarge
 from geoml_ops.core.grid import Grid
+from geoml_ops.domain.tiling import BITS, NODATA_CLASS, Layers
 from geoml_ops.platform.files import whole_file
 
-NODATA = 255
-BAND_NAMES = ("class", "confidence")
+NODATA = NODATA_CLASS
+CLASS, CONFIDENCE, SET_SIZE, DISSIMILARITY, DENSITY = "class", "confidence", "set_size", "dissimilarity", "density"
+SET = "set_"
+"""Bands of membership are ``set_1``, ``set_2``, …, seven classes each."""
+_MEANING: Mapping[str, Mapping[str, str]] = {
+    CONFIDENCE: {"UNIT": "percent"},
+    SET_SIZE: {"UNIT": "classes", "MEANING": "classes in the set that holds the true one as often as GEOML_COVERAGE"},
+    DISSIMILARITY: {
+        "UNIT": "percent of GEOML_THRESHOLD",
+        "MEANING": "rounded up; above 100: outside, the model learned from nothing like it; 250: 250 and more",
+    },
+    DENSITY: {"UNIT": "samples", "MEANING": "samples within the threshold; 250: 250 and more"},
+}
 _QUIET: dict[str, Any] = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_PAM_ENABLED": "NO",
@@ -42,13 +56,14 @@ _COG: dict[str, Any] = {
     "bigtiff": "NO",
 }
 MAX_PIXELS = 10**9
-_EXTRA_SAMPLES = 338
+_PHOTOMETRIC, _DESCRIPTION, _COLOUR_MAP, _EXTRA_SAMPLES = 262, 270, 320, 338
+_PALETTE, _SHORT = 3, 3
+_COLOUR_MAP_BYTES = 3 * 256 * 2
 
 
 def write_map(
     path: Path,
-    classes: NDArray[np.uint8],
-    confidence: NDArray[np.float32],
+    layers: Layers,
     grid: Grid,
     *,
     names: Sequence[str],
@@ -59,28 +74,29 @@ def write_map(
 
     Args:
         path: where the file appears.
-        classes: ``(y, x)`` class codes, 255 for no answer.
-        confidence: ``(y, x)`` probability (0 to 1) of the class; NaN for no answer.
+        layers: what is known of every pixel.
         grid: where the pixels are.
         names: class names in code order.
         colours: ``#rrggbb`` in code order.
-        tags: lineage, kept as dataset tags.
+        tags: lineage, and what the layers stand for; kept as dataset tags.
 
     Raises:
         StorageFull: no space left; an older file under ``path`` is untouched.
         TooLarge: more pixels than a classic TIFF safely holds.
         Refused: what is on disk is not a valid COG or not these pixels.
     """
-    if classes.shape != grid.shape or confidence.shape != grid.shape or len(names) != len(colours):
-        raise ValueError(f"{classes.shape} classes, {confidence.shape} confidences, {len(names)} names on {grid.shape}")
-    if classes.size > MAX_PIXELS:
-        raise TooLarge(f"A map of {classes.size} pixels; the limit is {MAX_PIXELS}.", "classify it in parts")
-    percent = np.where(classes == NODATA, NODATA, np.rint(np.nan_to_num(confidence) * 100.0)).astype(np.uint8)
+    bands = bands_of(layers)
+    wrong = {name: layer.shape for name, layer in bands.items() if layer.shape != grid.shape}
+    if wrong or len(names) != len(colours):
+        raise ValueError(f"{wrong or colours} and {len(names)} names on {grid.shape}")
+    if layers.classes.size * len(bands) > 2 * MAX_PIXELS:
+        n_most = 2 * MAX_PIXELS // len(bands)
+        raise TooLarge(f"A map of {layers.classes.size} pixels; the limit is {n_most}.", "classify it in parts")
     profile = {
         "driver": "MEM",
         "width": grid.width,
         "height": grid.height,
-        "count": 2,
+        "count": len(bands),
         "dtype": "uint8",
         "nodata": NODATA,
         "crs": rasterio.CRS.from_epsg(grid.epsg),
@@ -88,16 +104,38 @@ def write_map(
     }
     with _full_disk_named(path), whole_file(path) as part, rasterio.Env(**_QUIET):
         with rasterio.open("", "w", **profile) as memory:
-            memory.write(classes, 1)
-            memory.write(percent, 2)
+            for number, layer in enumerate(bands.values(), start=1):
+                memory.write(layer, number)
             memory.write_colormap(1, {**{i: _rgba(c) for i, c in enumerate(colours)}, NODATA: (0, 0, 0, 0)})
-            memory.descriptions = BAND_NAMES
+            memory.descriptions = tuple(bands)
             memory.update_tags(**dict(tags), GEOML_CLASSES=json.dumps(list(names), ensure_ascii=False))
-            memory.update_tags(1, **{f"CLASS_{code}": name for code, name in enumerate(names)})
-            memory.update_tags(2, UNIT="percent")
-            copy(memory, str(part), **_COG)
-        _confidence_is_not_transparency(part)
-        _verify(part, path.name, classes, percent)
+            for number, name in enumerate(bands, start=1):
+                memory.update_tags(number, **_says(name, names))
+            if len(bands) > 2:
+                memory.update_tags(TIFFTAG_IMAGEDESCRIPTION="." * (_COLOUR_MAP_BYTES - 1))
+            copy(memory, str(part), **_COG, **({"predictor": "YES"} if len(bands) > 2 else {}))
+        _keep_colours(part, colours)
+        _verify(part, path.name, bands, colours)
+
+
+def bands_of(layers: Layers) -> dict[str, NDArray[np.uint8]]:
+    """Returns the bands of a map by name, in file order, each uint8 ``(y, x)``.
+
+    A model that knows nothing but classes gives two bands; otherwise all are there, in one order, and what is not
+    known is 255 everywhere.
+    """
+    percent = np.rint(np.nan_to_num(layers.confidence) * 100.0)
+    found = {CLASS: layers.classes, CONFIDENCE: np.where(layers.known, percent, NODATA).astype(np.uint8)}
+    if layers.set_size is None and layers.dissimilarity is None:
+        return found
+    unknown = np.full(layers.classes.shape, NODATA, dtype=np.uint8)
+    more = {SET_SIZE: layers.set_size, DISSIMILARITY: layers.dissimilarity, DENSITY: layers.density}
+    members = unknown[np.newaxis] if layers.members is None else layers.members
+    return (
+        found
+        | {name: unknown if layer is None else layer for name, layer in more.items()}
+        | {f"{SET}{number}": layer for number, layer in enumerate(members, start=1)}
+    )
 
 
 def read_classes(path: Path) -> tuple[str, ...]:
@@ -106,29 +144,58 @@ def read_classes(path: Path) -> tuple[str, ...]:
         return tuple(json.loads(source.tags().get("GEOML_CLASSES", "[]")))
 
 
-def _confidence_is_not_transparency(part: Path) -> None:
-    # Beside a colour table GDAL 3.10 declares any second band as alpha, and readers would fade the map by it.
-    # One short of each image directory says so; the layout of the file stays as it is.
+def _says(band: str, names: Sequence[str]) -> Mapping[str, str]:
+    if band == CLASS:
+        return {f"CLASS_{code}": name for code, name in enumerate(names)}
+    if band.startswith(SET) and band != SET_SIZE:
+        first = BITS * (int(band.removeprefix(SET)) - 1)
+        bits = {f"BIT_{bit}": name for bit, name in enumerate(names[first : first + BITS])}
+        return {"MEANING": "bits of the classes in the set", **bits}
+    return _MEANING[band]
+
+
+def _keep_colours(part: Path, colours: Sequence[str]) -> None:
+    """Makes band 1 a palette and every other band a plain sample, in place: the layout of the file stays as it is.
+
+    Beside a colour table GDAL 3.10 declares a second band as alpha, and readers would fade the map by it; of three
+    bands and more it drops the table. A description of the table's size keeps its room.
+    """
     with part.open("r+b") as file:
         order = "<" if file.read(4) == b"II*\0" else ">"
         (directory,) = struct.unpack(f"{order}I", file.read(4))
         while directory:
             file.seek(directory)
             (n_entries,) = struct.unpack(f"{order}H", file.read(2))
-            entries = file.read(12 * n_entries)
+            entries = [file.read(12) for _ in range(n_entries)]
             (following,) = struct.unpack(f"{order}I", file.read(4))
-            for n in range(n_entries):
-                if struct.unpack_from(f"{order}H", entries, 12 * n)[0] == _EXTRA_SAMPLES:
-                    file.seek(directory + 2 + 12 * n + 8)
-                    file.write(struct.pack(f"{order}HH", 0, 0))
+            fields = {struct.unpack_from(f"{order}H", entry)[0]: entry for entry in entries}
+            if _DESCRIPTION in fields:
+                _, _, size, at = struct.unpack(f"{order}HHII", fields.pop(_DESCRIPTION))
+                if size != _COLOUR_MAP_BYTES:
+                    raise Refused(f"{part.name} keeps {size} bytes for its colours, not {_COLOUR_MAP_BYTES}.")
+                file.seek(at)
+                file.write(_colour_map(order, colours))
+                fields[_COLOUR_MAP] = struct.pack(f"{order}HHII", _COLOUR_MAP, _SHORT, size // 2, at)
+                fields[_PHOTOMETRIC] = struct.pack(f"{order}HHIHH", _PHOTOMETRIC, _SHORT, 1, _PALETTE, 0)
+            if fields[_EXTRA_SAMPLES][4:8] == struct.pack(f"{order}I", 1):
+                fields[_EXTRA_SAMPLES] = fields[_EXTRA_SAMPLES][:8] + bytes(4)
+            file.seek(directory + 2)
+            file.write(b"".join(fields[tag] for tag in sorted(fields)))
             directory = following
 
 
-def _verify(part: Path, name: str, classes: NDArray[np.uint8], percent: NDArray[np.uint8]) -> None:
+def _colour_map(order: str, colours: Sequence[str]) -> bytes:
+    table = [_rgba(colour) for colour in colours] + [(0, 0, 0, 0)] * (256 - len(colours))
+    return struct.pack(f"{order}768H", *(257 * colour[part] for part in range(3) for colour in table))
+
+
+def _verify(part: Path, name: str, bands: Mapping[str, NDArray[np.uint8]], colours: Sequence[str]) -> None:
     # A GeoTIFF cut short by a full disk opens and reads as zeros (GDAL 3.10).
     with rasterio.open(part, driver="GTiff", sharing=False) as source:
-        right = all(i.name != "alpha" for i in source.colorinterp)
-        same = right and np.array_equal(source.read(1), classes) and np.array_equal(source.read(2), percent)
+        kinds = [i.name for i in source.colorinterp]
+        same = kinds == ["palette", *["undefined"] * (len(bands) - 1)] and source.descriptions == tuple(bands)
+        same = same and all(source.colormap(1)[code] == _rgba(colour) for code, colour in enumerate(colours))
+        same = same and all(np.array_equal(source.read(n), layer) for n, layer in enumerate(bands.values(), start=1))
     valid, errors, _ = cog_validate(part, quiet=True)
     if not (same and valid):
         raise Refused(f"{name} does not read back as a valid map: {'; '.join(errors) or 'other pixels'}.")

@@ -56,8 +56,11 @@ ALLOWED: dict[str, frozenset[str]] = {
     ),
     _TREES: frozenset({"TreeEnsembleClassifier", "TreeEnsembleRegressor"}),
 }
+NEARNESS = ("dissimilarity", "density")
+_BUNDLE = {"probability": TensorProto.FLOAT, "valid": TensorProto.UINT8}
 _SIGNATURES: tuple[tuple[str, dict[str, int]], ...] = (
-    ("dn", {"probability": TensorProto.FLOAT, "valid": TensorProto.UINT8}),
+    ("dn", _BUNDLE),
+    ("dn", {**_BUNDLE, **dict.fromkeys(NEARNESS, TensorProto.FLOAT)}),
     ("dn", {"features": TensorProto.FLOAT, "valid": TensorProto.UINT8}),
     ("features", {"probability": TensorProto.FLOAT}),
 )
@@ -71,10 +74,15 @@ class Answer:
     Attributes:
         probability: float32 ``[batch, class, y, x]``, 0 where there is no answer.
         valid: bool ``[batch, 1, y, x]``, True where there is one.
+        dissimilarity: float32 ``[batch, 1, y, x]`` >= 0, to what the model learned from; NaN where there is
+            no answer, None where the graph does not say.
+        density: float32 ``[batch, 1, y, x]`` >= 0, samples within the threshold; NaN and None as before.
     """
 
     probability: NDArray[np.float32]
     valid: NDArray[np.bool_]
+    dissimilarity: NDArray[np.float32] | None = None
+    density: NDArray[np.float32] | None = None
 
 
 class Graph:
@@ -103,6 +111,7 @@ class Graph:
         self.metadata: dict[str, str] = {entry.key: entry.value for entry in model.metadata_props}
         self._source = str(model.graph.input[0].name)
         self._main = str(model.graph.output[0].name)
+        self._nearness = [name for name in NEARNESS if name in {o.name for o in model.graph.output}]
         self.n_bands = int(model.graph.input[0].type.tensor_type.shape.dim[1].dim_value)
         self.n_out = int(model.graph.output[0].type.tensor_type.shape.dim[1].dim_value)
         with _as_refusal("cannot be loaded"):
@@ -120,8 +129,8 @@ class Graph:
             Refused: the graph fails while it runs.
             TooLarge: more than :data:`MAX_PIXELS` pixels at once.
         """
-        probability, valid = self._call("dn", dn, ["probability", "valid"])
-        return Answer(probability, valid.astype(np.bool_))
+        probability, valid, *nearness = self._call("dn", dn, ["probability", "valid", *self._nearness])
+        return Answer(probability, valid.astype(np.bool_), *nearness)
 
     def features(self, dn: NDArray[np.float32]) -> NDArray[np.float32]:
         """Returns features ``[batch, feature, y, x]``, NaN where one does not exist; raises as :meth:`run`."""
@@ -213,7 +222,7 @@ def _refuse_signature(model: onnx.ModelProto) -> None:
         and inputs[source][0] == TensorProto.FLOAT
         and all(_open(dims) for _, dims in (*inputs.values(), *outputs.values()))
         and main != "valid"
-        and outputs.get("valid", (0, [0, 1]))[1][1] == 1
+        and all(outputs[name][1][1] == 1 for name in ("valid", *NEARNESS) if name in outputs)
     )
     if not right:
         raise Refused(

@@ -9,7 +9,8 @@ import json
 import re
 import stat
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,27 +58,49 @@ def read_polygons(path: Path, field: str) -> Polygons:
         BadInput: another format, several layers, no such field, no EPSG code, or not readable.
         TooLarge: beyond the stated limits.
     """
-    head = _head(path)
-    try:
-        if head.startswith(_SQLITE) and head[68:72] in _APPLICATION_IDS:
-            crs, geometries, values = _read_geopackage(path, field)
-        elif head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
-            crs, geometries, values = _read_geojson(path, field)
-        else:
-            raise BadInput(f"{path.name} is neither GeoPackage nor GeoJSON.", "deliver one of the two")
+    geopackage = _is_geopackage(path)
+    with _as_bad_input(path):
+        crs, geometries, values = _read_geopackage(path, field) if geopackage else _read_geojson(path, field)
         n_vertices = int(shapely.get_num_coordinates(geometries).sum())
-    except (GeomlError, MemoryError):
-        raise
-    except Exception as error:
-        raise BadInput(
-            f"{path.name} cannot be read: {type(error).__name__}: {str(error)[:200]}.",
-            "check that the transfer was complete and deliver the file again",
-        ) from error
     if n_vertices > MOST_VERTICES:
         raise TooLarge(f"{path.name} has {n_vertices} vertices; the limit is {MOST_VERTICES}.", "simplify the polygons")
-    if not re.fullmatch(r"EPSG:\d{4,6}", crs or ""):
-        raise BadInput(f"The CRS of {path.name} has no EPSG code.", "name a CRS that EPSG lists")
-    return Polygons(crs=crs, geometries=geometries, labels=[None if v is None else str(v) for v in values])
+    labels = [None if v is None else str(v) for v in values]
+    return Polygons(crs=_known_crs(path, crs), geometries=geometries, labels=labels)
+
+
+@dataclass(frozen=True)
+class Points:
+    """Features of any kind, each with the place that stands for it.
+
+    Attributes:
+        crs: ``EPSG:<code>``.
+        places: ``(n, 2)`` easting and northing; of a polygon a point inside it, NaN where a row has no geometry.
+        columns: attributes by name, each ``(n,)``; text and missing values as ``object``.
+    """
+
+    crs: str
+    places: NDArray[np.float64]
+    columns: dict[str, NDArray[Any]]
+
+
+def read_points(path: Path) -> Points:
+    """Returns the places of a file's features and all their attributes.
+
+    Args:
+        path: a GeoPackage with one layer, or a GeoJSON FeatureCollection.
+
+    Raises:
+        BadInput: another format, several layers, no EPSG code, or not readable.
+        TooLarge: beyond the stated limits.
+    """
+    geopackage = _is_geopackage(path)
+    with _as_bad_input(path):
+        crs, geometries, columns = _geopackage_columns(path) if geopackage else _geojson_columns(path)
+        empty = np.array([g is None or shapely.is_empty(g) for g in geometries], dtype=bool)
+        places = np.full((len(geometries), 2), np.nan)
+        if not empty.all():
+            places[~empty] = shapely.get_coordinates(shapely.point_on_surface(geometries[~empty]))
+    return Points(crs=_known_crs(path, crs), places=places, columns=columns)
 
 
 def write_polygons(
@@ -114,6 +137,35 @@ def write_polygons(
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
 
 
+def _is_geopackage(path: Path) -> bool:
+    head = _head(path)
+    if head.startswith(_SQLITE) and head[68:72] in _APPLICATION_IDS:
+        return True
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        return False
+    raise BadInput(f"{path.name} is neither GeoPackage nor GeoJSON.", "deliver one of the two")
+
+
+def _known_crs(path: Path, crs: str) -> str:
+    if not re.fullmatch(r"EPSG:\d{4,6}", crs or ""):
+        raise BadInput(f"The CRS of {path.name} has no EPSG code.", "name a CRS that EPSG lists")
+    return crs
+
+
+@contextmanager
+def _as_bad_input(path: Path) -> Iterator[None]:
+    """Turns whatever GDAL, shapely or the JSON reader raise into BadInput; they share no base class."""
+    try:
+        yield
+    except (GeomlError, MemoryError):
+        raise
+    except Exception as error:
+        raise BadInput(
+            f"{path.name} cannot be read: {type(error).__name__}: {str(error)[:200]}.",
+            "check that the transfer was complete and deliver the file again",
+        ) from error
+
+
 def _head(path: Path) -> bytes:
     try:
         status = path.stat(follow_symlinks=False)
@@ -127,18 +179,24 @@ def _head(path: Path) -> bytes:
         return stream.read(100)
 
 
+def _open_geopackage(path: Path) -> dict[str, Any]:
+    """Returns what GDAL says about a GeoPackage of one layer, within the limits."""
+    layers = pyogrio.list_layers(path)
+    if len(layers) != 1:
+        raise BadInput(f"{path.name} holds {len(layers)} layers.", "deliver one layer")
+    facts: dict[str, Any] = pyogrio.read_info(path, IMMUTABLE="YES")
+    if facts["driver"] != "GPKG":
+        raise BadInput(f"{path.name} opens as {facts['driver']}, not as GeoPackage.")
+    if facts["features"] > MOST_POLYGONS:
+        raise TooLarge(f"{path.name} has {facts['features']} features; the limit is {MOST_POLYGONS}.")
+    return facts
+
+
 def _read_geopackage(path: Path, field: str) -> tuple[str, NDArray[np.object_], list[Any]]:
     with warnings.catch_warnings():
         # Cached files carry no suffix; GDAL warns about that.
         warnings.simplefilter("ignore", RuntimeWarning)
-        layers = pyogrio.list_layers(path)
-        if len(layers) != 1:
-            raise BadInput(f"{path.name} holds {len(layers)} layers.", "deliver one layer")
-        facts = pyogrio.read_info(path, IMMUTABLE="YES")
-        if facts["driver"] != "GPKG":
-            raise BadInput(f"{path.name} opens as {facts['driver']}, not as GeoPackage.")
-        if facts["features"] > MOST_POLYGONS:
-            raise TooLarge(f"{path.name} has {facts['features']} features; the limit is {MOST_POLYGONS}.")
+        facts = _open_geopackage(path)
         if field not in facts["fields"]:
             raise BadInput(
                 f"{path.name} has no field {field!r}; it has {', '.join(facts['fields'])}.", "name the field of classes"
@@ -147,16 +205,23 @@ def _read_geopackage(path: Path, field: str) -> tuple[str, NDArray[np.object_], 
     return meta["crs"] or "", shapely.from_wkb(geometry), list(columns[0])
 
 
-def _read_geojson(path: Path, field: str) -> tuple[str, NDArray[np.object_], list[Any]]:
+def _geopackage_columns(path: Path) -> tuple[str, NDArray[np.object_], dict[str, NDArray[Any]]]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        _open_geopackage(path)
+        meta, _, geometry, columns = raw.read(path, IMMUTABLE="YES")
+    found = {str(name): np.asarray(values) for name, values in zip(meta["fields"], columns, strict=True)}
+    return meta["crs"] or "", shapely.from_wkb(geometry), found
+
+
+def _open_geojson(path: Path) -> tuple[str, list[dict[str, Any]], NDArray[np.object_]]:
+    """Returns CRS, features and geometries of a FeatureCollection, within the limits."""
     content = json.loads(path.read_text(encoding="utf-8-sig"))
     features = content.get("features")
     if content.get("type") != "FeatureCollection" or not isinstance(features, list):
         raise BadInput(f"{path.name} is not a GeoJSON FeatureCollection.")
     if len(features) > MOST_POLYGONS:
         raise TooLarge(f"{path.name} has {len(features)} features; the limit is {MOST_POLYGONS}.")
-    values = [(feature.get("properties") or {}).get(field) for feature in features]
-    if features and all(value is None for value in values):
-        raise BadInput(f"{path.name} has no field {field!r}.", "name the field of classes")
     named = str(((content.get("crs") or {}).get("properties") or {}).get("name", "EPSG:4326"))
     code = re.fullmatch(r"(?:urn:ogc:def:crs:)?EPSG:[\d.]*:?(\d{4,6})", named)
     crs = f"EPSG:{code[1]}" if code else ("EPSG:4326" if "CRS84" in named else "")
@@ -165,4 +230,19 @@ def _read_geojson(path: Path, field: str) -> tuple[str, NDArray[np.object_], lis
     shapes = [feature.get("geometry") for feature in features]
     texts = [None if shape is None else json.dumps(shape) for shape in shapes]
     geometries = shapely.from_geojson(np.asarray(texts, dtype=object)) if texts else np.empty(0, dtype=object)
+    return crs, features, geometries
+
+
+def _read_geojson(path: Path, field: str) -> tuple[str, NDArray[np.object_], list[Any]]:
+    crs, features, geometries = _open_geojson(path)
+    values = [(feature.get("properties") or {}).get(field) for feature in features]
+    if features and all(value is None for value in values):
+        raise BadInput(f"{path.name} has no field {field!r}.", "name the field of classes")
     return crs, geometries, values
+
+
+def _geojson_columns(path: Path) -> tuple[str, NDArray[np.object_], dict[str, NDArray[Any]]]:
+    crs, features, geometries = _open_geojson(path)
+    rows = [feature.get("properties") or {} for feature in features]
+    names = dict.fromkeys(str(name) for row in rows for name in row)
+    return crs, geometries, {name: np.array([row.get(name) for row in rows], dtype=object) for name in names}

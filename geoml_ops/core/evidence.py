@@ -8,6 +8,7 @@ from pydantic import Field
 
 from geoml_ops.core.folding import Estimand, Method
 from geoml_ops.core.grid import Bounds, Value
+from geoml_ops.core.noun import FileRef
 
 Outcome = Literal["PROMOTE", "HOLD", "REJECT", "INSUFFICIENT_EVIDENCE"]
 
@@ -38,13 +39,18 @@ class Bin(Value):
 
 
 class Panel(Value):
-    """The scores of one more plan, each answering that plan's question."""
+    """The scores of one more plan, each answering that plan's question.
+
+    ``predictions`` holds the answers where the plan repeats the one that counts: the gate compares recipes
+    over all repeats.
+    """
 
     plan: str
     method: Method
     estimand: Estimand
     repeat: int = 0
     scores: dict[str, Score]
+    predictions: FileRef | None = None
 
 
 class Applicability(Value):
@@ -60,6 +66,7 @@ class Applicability(Value):
         n_references: samples inside the graph; fewer than ``n_samples`` only ever call more pixels outside.
         mean_density: samples within the threshold of a sample, over the folds, on average.
         outside_share: of the samples themselves, over the folds.
+        ground_outside_share: of everything that was observed; None where no such pixels were kept.
     """
 
     plan: str
@@ -71,6 +78,7 @@ class Applicability(Value):
     n_references: int
     mean_density: float
     outside_share: float
+    ground_outside_share: float | None = None
 
 
 class Region(Value):

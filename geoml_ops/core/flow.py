@@ -289,7 +289,7 @@ class Judgement(Noun):
     """What the gate said, with every number it looked at.
 
     ``mode`` says what was compared: two recipes in identical folds, or two finished models on ground
-    (``ground``, a version) that neither has seen. ``previous`` is the look before this one at the same
+    (``ground``, a feature table) that neither has seen. ``previous`` is the look before this one at the same
     ground: the ledger is this chain.
     """
 

@@ -117,7 +117,8 @@ class Audit(Value):
     """What the materialised folds show: the proof, or the disproof, that training and test are apart.
 
     ``folds`` holds every fold, or the worst hundred of a leave-one-out plan; totals count all of them.
-    ``objections`` are sentences, one per broken promise; the audit passes where there is none.
+    ``objections`` are sentences, one per broken promise; the audit passes where there is none. ``remarks``
+    are sentences that break no promise and have to be known when a score of these folds is read.
     """
 
     least_distance_m: float
@@ -131,6 +132,7 @@ class Audit(Value):
     classes_missing: tuple[str, ...]
     folds: tuple[FoldAudit, ...] = ()
     objections: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     passed: bool
 
 

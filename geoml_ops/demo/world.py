@@ -171,8 +171,9 @@ class _Turns:
         if refused or version is None:
             raise GeomlError(f"Generated ground was refused. {' '.join(refused)}", f"read {self.places.quarantine}")
         table = train.tabulate(self.places, version.id)
-        honest, optimism = train.plan(self.places, table.id)
-        found = [train.evaluate(self.places, (honest.id, optimism.id), f).id for f in train.families(self.places)]
+        plans = train.plan(self.places, table.id)
+        ids = [plan.id for plan in plans]
+        found = [train.evaluate(self.places, ids, family).id for family in train.families(self.places)]
         best = train.choose(self.places, tuple(found))
         entry = publish.register(self.places, publish.export(self.places, best.id).id)
         judgement = publish.judge(self.places, entry.id)
@@ -189,7 +190,7 @@ class _Turns:
             "version": version.id,
             "evaluation": best.id,
             "score": best.scores[judgement.metric].value,
-            "blocks": honest.n_blocks,
+            "blocks": plans[0].n_blocks,
             "bundle": entry.bundle,
             "entry": entry.id,
             "number": entry.number,

@@ -65,13 +65,6 @@ class Fitted:
         full[:, list(self.present)] = 1.0 if self.estimator is None else self.estimator.predict_proba(features)
         return full
 
-    @property
-    def importance(self) -> NDArray[np.float64] | None:
-        """Share of each feature in the model's decisions as the model itself counts it; None if it does not."""
-        last = self.estimator.steps[-1][1] if isinstance(self.estimator, Pipeline) else self.estimator
-        found = getattr(last, "feature_importances_", None)
-        return None if found is None else np.asarray(found, dtype=np.float64)
-
 
 @dataclass(frozen=True)
 class OutOfFold:
@@ -81,7 +74,8 @@ class OutOfFold:
         probability: ``(n, n_classes)``; NaN rows for samples that no fold tests.
         no_skill: ``(n,)`` most frequent class of the train side of the fold that tests the sample; -1 for none.
         fold: ``(n,)`` fold that tests the sample; -1 for none.
-        importance: ``(features,)`` mean over folds; zeros where the family does not say.
+        importance: ``(features,)`` by how much the Brier score of held-out samples grows when a feature
+            takes another sample's value, mean over samples; below 0 where it misleads, zeros where not asked.
     """
 
     probability: NDArray[np.float64]
@@ -90,9 +84,14 @@ class OutOfFold:
     importance: NDArray[np.float64]
 
     @property
+    def tested(self) -> NDArray[np.bool_]:
+        """True for samples that a fold tests, ``(n,)``; only these have an answer."""
+        return np.asarray(self.fold >= 0, dtype=np.bool_)
+
+    @property
     def predicted(self) -> Codes:
-        """Code of the most probable class, the lowest one on ties, ``(n,)``."""
-        return np.asarray(np.argmax(self.probability, axis=1), dtype=np.int64)
+        """Code of the most probable class, the lowest one on ties, ``(n,)``; -1 where no fold tests the sample."""
+        return np.where(self.tested, np.argmax(self.probability, axis=1), -1).astype(np.int64)
 
 
 def fit(build: Callable[[int], Any], features: Features, codes: Codes, n_classes: int) -> Fitted:
@@ -123,6 +122,8 @@ def out_of_fold(
     folds: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
     build: Callable[[int], Any],
     n_classes: int,
+    *,
+    shuffles: int = 0,
 ) -> OutOfFold:
     """Returns pooled answers, each from the fold that tests the sample.
 
@@ -132,8 +133,9 @@ def out_of_fold(
         folds: ``(train, test)`` positions, as :func:`geoml_ops.domain.folds.materialise` gives them.
         build: as in :func:`fit`.
         n_classes: length of the fixed class list.
+        shuffles: times that each feature takes other values to tell its importance; 0 to leave it out.
     """
-    n, importance = len(codes), np.zeros(features.shape[1])
+    n, gains, rng = len(codes), np.zeros(features.shape[1]), np.random.default_rng(n_classes)
     probability = np.full((n, n_classes), np.nan)
     no_skill, fold = np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
     for number, (train, test) in enumerate(folds):
@@ -141,9 +143,50 @@ def out_of_fold(
         probability[test] = model.probability(features[test])
         no_skill[test] = np.argmax(np.bincount(codes[train], minlength=n_classes))
         fold[test] = number
-        if model.importance is not None:
-            importance += model.importance / len(folds)
-    return OutOfFold(probability, no_skill, fold, importance)
+        if shuffles and len(test):
+            gains += len(test) * permutation_importance(
+                model, features[test], codes[test], donors=features, shuffles=shuffles, rng=rng
+            )
+    return OutOfFold(probability, no_skill, fold, gains / max(int((fold >= 0).sum()), 1))
+
+
+def permutation_importance(
+    model: Fitted,
+    features: Features,
+    codes: Codes,
+    *,
+    donors: Features,
+    shuffles: int,
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Returns by how much the Brier score grows when a feature takes another sample's value, ``(features,)``.
+
+    Permutation importance (Breiman 2001; Fisher, Rudin and Dominici 2019) with the Brier score, which moves
+    with every probability and not only when the best class changes. Values come from all samples, not from
+    the tested ones alone: a fold may hold one sample, or ground on which a feature hardly varies.
+
+    Args:
+        model: fitted without these samples.
+        features: ``(n, features)`` of held-out samples.
+        codes: ``(n,)`` true classes.
+        donors: ``(m, features)`` whose values stand in.
+        shuffles: repetitions, >= 1.
+        rng: of the draws.
+    """
+    before = brier(model.probability(features), codes)
+    found = np.zeros(features.shape[1])
+    for column in range(features.shape[1]):
+        mixed = np.tile(features, (shuffles, 1))
+        mixed[:, column] = rng.choice(donors[:, column], len(mixed))
+        found[column] = brier(model.probability(mixed), np.tile(codes, shuffles)) - before
+    return found
+
+
+def brier(probability: NDArray[np.float64], codes: Codes) -> float:
+    """Returns the mean squared distance of probabilities ``(n, classes)`` from the truth, 0 to 2 (Brier 1950)."""
+    wanted = np.zeros_like(probability)
+    wanted[np.arange(len(codes)), codes] = 1.0
+    return float(np.square(probability - wanted).sum(axis=1).mean())
 
 
 def _one_thread(estimator: Any) -> None:

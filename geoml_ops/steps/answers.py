@@ -26,10 +26,10 @@ class Answers:
         code: true class.
         predicted: answered class.
         no_skill: most frequent class of the fold's train side.
-        fold: in which the sample was tested.
+        fold: in which the sample was tested; -1 where none tests it, and then there is no answer.
         block: that the sample belongs to.
         probability: float32 ``(n, classes)``.
-        importance: ``(features,)``, mean over folds; zeros where the family does not say.
+        importance: ``(features,)``, by permutation; zeros where it was not asked.
     """
 
     easting: NDArray[np.float64]
@@ -41,6 +41,11 @@ class Answers:
     block: Codes
     probability: NDArray[np.float32]
     importance: NDArray[np.float64]
+
+    @property
+    def out_of_fold(self) -> OutOfFold:
+        """The answers as :func:`geoml_ops.domain.fitting.out_of_fold` gave them, probabilities rounded to float32."""
+        return OutOfFold(self.probability.astype(np.float64), self.no_skill, self.fold, self.importance)
 
 
 def keep_answers(places: Places, tabled: Tabled, answers: OutOfFold, block: Codes, classes: Sequence[str]) -> FileRef:

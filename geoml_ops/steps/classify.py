@@ -23,7 +23,7 @@ from geoml_ops.core.flow import Prediction, Scene
 from geoml_ops.core.grid import Grid
 from geoml_ops.core.noun import FileRef
 from geoml_ops.domain.sketch import sketch_tiles
-from geoml_ops.domain.tiling import NODATA_CLASS, classify_array
+from geoml_ops.domain.tiling import classify_array
 from geoml_ops.platform.files import sha256_of, whole_file, write_json
 from geoml_ops.platform.log import logger
 from geoml_ops.steps.answering import Model, champion, entry_of, last_champion, load
@@ -91,8 +91,8 @@ def _answer(shelf: Shelf, home: Path, model: Model, request: _Request, earlier: 
     bundle, contract, facts = model.bundle, model.contract, request.facts
     numbers = raster.read(request.source, bands=contract.order(facts.names), limits=request.limits)
     dn = to_contract(numbers, request.declared, contract)
-    classes, confidence = classify_array(dn, model.run, TILE_PX, bundle.halo_px)
-    known = classes != NODATA_CLASS
+    layers = classify_array(dn, model.run, TILE_PX, bundle.halo_px)
+    classes, confidence, known = layers.classes, layers.confidence, layers.known
     if not known.any():
         raise BadInput(
             f"None of the {known.size} pixels was observed in all of {', '.join(contract.names)}; no map.",

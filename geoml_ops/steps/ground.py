@@ -34,12 +34,14 @@ class Tile:
         dn: float32 ``(band, y, x)`` in the contract's bands and radiometry, NaN where not observed.
         rows: row of each of its samples, inside the tile.
         cols: column of each of its samples, inside the tile.
+        index: position of each of its samples among all that were asked for.
     """
 
     grid: Grid
     dn: NDArray[np.float32]
     rows: NDArray[np.int64]
     cols: NDArray[np.int64]
+    index: NDArray[np.int64]
 
 
 def tiles(places: Places, version: Version, keys: Keys, contract: Contract, tile_px: int) -> Iterator[Tile]:
@@ -61,14 +63,15 @@ def tiles(places: Places, version: Version, keys: Keys, contract: Contract, tile
         if sha256_of(path) != scene.file.sha256:
             raise Refused(f"{scene.file.path} of {version.id} is not the file its noun names.", "restore the store")
         positions = contract.order(raster.describe(path).names)
-        mine = keys["scene"].astype(str) == scene_id
+        mine = np.flatnonzero(keys["scene"].astype(str) == scene_id)
         rows, cols = keys["row"][mine], keys["col"][mine]
         for window in scene.grid.tiles(tile_px):
             here = (rows >= window.row) & (rows < window.row + window.height)
             here &= (cols >= window.col) & (cols < window.col + window.width)
             if here.any():
                 dn = to_contract(raster.read(path, window, positions), scene.declared, contract)
-                yield Tile(scene.grid.inside(window), dn, rows[here] - window.row, cols[here] - window.col)
+                inside = scene.grid.inside(window)
+                yield Tile(inside, dn, rows[here] - window.row, cols[here] - window.col, mine[here])
 
 
 def reference(found: list[Tile], bands: tuple[str, ...], classes: tuple[str, ...], run: Run) -> Columns:
@@ -84,7 +87,8 @@ def reference(found: list[Tile], bands: tuple[str, ...], classes: tuple[str, ...
 
     def look(tile: Tile) -> Columns:
         size = max(tile.grid.shape)
-        codes, confidence = classify_array(tile.dn, run, size, threads=1)
+        layers = classify_array(tile.dn, run, size, threads=1)
+        codes, confidence = layers.classes, layers.confidence
         return sketch_tiles(tile.dn, bands, tile.grid, size, classes=codes, confidence=confidence, class_names=classes)
 
     # One tile is one call of the graph, so the threads have to be here.

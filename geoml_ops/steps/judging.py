@@ -1,28 +1,44 @@
-"""Two recipes on identical folds: what the gate needs to rule on a challenger."""
+"""What the gate needs to rule on a challenger: two recipes on identical folds, or two finished models on new ground."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geoml_ops.adapters.nouns import Shelf
+from geoml_ops.adapters.tables import is_whole
 from geoml_ops.core.errors import BadInput
 from geoml_ops.core.flow import Evaluation, FeatureTable, FoldPlan, Version
 from geoml_ops.core.noun import FileRef
 from geoml_ops.domain.fitting import OutOfFold, fit
 from geoml_ops.domain.folds import evidence_blocks, far_from, materialise
-from geoml_ops.domain.gate import NO_SKILL, Ruling, admit, rule
-from geoml_ops.steps.answers import keep_answers, open_answers
+from geoml_ops.domain.gate import NO_SKILL, Known, Paired, Ruling, Stake, admit, rule
+from geoml_ops.steps.answers import Answers, keep_answers, open_answers
 from geoml_ops.steps.experiments import experiment_of
 from geoml_ops.steps.models import builder
 from geoml_ops.steps.places import Places
-from geoml_ops.steps.samples import features_at, open_table
+from geoml_ops.steps.samples import Tabled, features_at, open_table
 
 
-def compare(places: Places, challenger: Evaluation, champion: Evaluation | None = None) -> Ruling:
-    """Returns what the gate says about a challenger.
+def compare(
+    places: Places,
+    challenger: Evaluation,
+    champion: Evaluation | None = None,
+    *,
+    stake: Stake | None = None,
+    known: Known | None = None,
+) -> Ruling:
+    """Returns what the gate says about a challenger's recipe.
 
     Without a champion it is compared with the no-skill answer; with one, with the champion's recipe
-    refitted inside the challenger's own folds.
+    refitted inside the challenger's own folds, in every repeat of them.
+
+    Args:
+        places: where things are.
+        challenger: the evaluation to judge.
+        champion: the evaluation of what serves; None before the first.
+        stake: what this look may risk; None for a look that no ledger keeps.
+        known: what is known of the challenger's bundle.
 
     Raises:
         Refused: the challenger's plan may not feed the gate.
@@ -31,23 +47,57 @@ def compare(places: Places, challenger: Evaluation, champion: Evaluation | None 
     shelf = Shelf(places.nouns)
     plan = shelf.get(FoldPlan, challenger.plan)
     admit(plan)
-    experiment = experiment_of(places, shelf.get(FeatureTable, plan.table).experiment)
-    answers = open_answers(places, challenger.predictions)
-    if champion is None:
-        other, against = answers.no_skill, NO_SKILL
-    else:
-        other = open_answers(places, champion_in_folds(places, champion, plan)).predicted
-        against = "the champion's recipe"
+    table = shelf.get(FeatureTable, plan.table)
+    tabled, rules = open_table(places, table), experiment_of(places, table.experiment).gate
+    paired = _paired(places, tabled, challenger, plan, challenger.predictions, champion)
+    repeats = tuple(
+        _paired(places, tabled, challenger, shelf.get(FoldPlan, panel.plan), panel.predictions, champion)
+        for panel in challenger.others
+        if panel.predictions is not None and is_whole(places.tables, panel.predictions)
+    )
+    ece = challenger.scores.get("ece")
+    found = known or Known()
     return rule(
         plan,
+        Paired(**{**vars(paired), "repeats": repeats}),
+        rules,
+        against="the champion's recipe" if champion else NO_SKILL,
+        known=Known(ece=found.ece if ece is None else min(max(ece.value, 0.0), 1.0), inside_share=found.inside_share),
+        stake=stake,
+        estimand=plan.estimand,
+    )
+
+
+def _paired(
+    places: Places,
+    tabled: Tabled,
+    challenger: Evaluation,
+    plan: FoldPlan,
+    predictions: FileRef,
+    champion: Evaluation | None,
+) -> Paired:
+    answers = open_answers(places, predictions)
+    other = answers.no_skill
+    if champion is not None:
+        other = open_answers(places, champion_in_folds(places, champion, plan)).predicted
+    middles, block = evidence_blocks(tabled.samples, plan.block_m)
+    return Paired(
         codes=answers.code,
         challenger=answers.predicted,
         other=other,
-        block=answers.block,
-        n_classes=len(challenger.classes),
-        rules=experiment.gate,
-        against=against,
+        block=block,
+        middles=middles,
+        classes=challenger.classes,
+        fold=answers.fold,
+        n_train=tuple(len(train) for train, _ in materialise(plan, tabled.samples)),
+        probability=_shares(answers),
     )
+
+
+def _shares(answers: Answers) -> NDArray[np.float64]:
+    """Returns probabilities that sum to 1 again after they were kept as float32."""
+    found = answers.probability.astype(np.float64)
+    return np.asarray(found / found.sum(axis=1, keepdims=True))
 
 
 def champion_in_folds(places: Places, champion: Evaluation, plan: FoldPlan) -> FileRef:
@@ -75,15 +125,45 @@ def champion_in_folds(places: Places, champion: Evaluation, plan: FoldPlan) -> F
     features = asked.features
     if (old.feature_graph, old.features) != (new.feature_graph, new.features):
         features = features_at(places, shelf.get(Version, new.version), asked.keys, old.features, recipe.sensor)
-    n, k = len(asked.samples), len(classes)
+    n, k, twin = len(asked.samples), len(classes), _twins(held, asked)
     probability, no_skill = np.full((n, k), np.nan), np.full(n, -1, dtype=np.int64)
     fold, build = np.full(n, -1, dtype=np.int64), builder(champion.family, champion.params, recipe)
-    for number, (_, test) in enumerate(materialise(plan, asked.samples)):
-        everything = np.arange(len(held.samples))
-        away = far_from(asked.samples, everything, test, plan.buffer_m, plan.halo_px, of=held.samples)
-        away &= ~np.isin(held.polygon.astype(str), asked.polygon[test].astype(str))
+    for number, (train, test) in enumerate(materialise(plan, asked.samples)):
+        away = _away(asked, held, twin, plan, train, test)
         model = fit(build, held.features[away], held.samples.code[away], k)
         probability[test], fold[test] = model.probability(features[test]), number
         no_skill[test] = np.argmax(np.bincount(held.samples.code[away], minlength=k))
     answers = OutOfFold(probability, no_skill, fold, np.zeros(len(old.features)))
     return keep_answers(places, asked, answers, evidence_blocks(asked.samples, plan.block_m)[1], classes)
+
+
+def _twins(held: Tabled, asked: Tabled) -> NDArray[np.int64]:
+    """Returns for each held sample the position of the same pixel of the same scene in ``asked``, -1 for none."""
+    keys = (
+        zip(t.keys["scene"].astype(str), t.keys["row"].tolist(), t.keys["col"].tolist(), strict=True)
+        for t in (asked, held)
+    )
+    known = {key: position for position, key in enumerate(next(keys))}
+    return np.array([known.get(key, -1) for key in next(keys)], dtype=np.int64)
+
+
+def _away(
+    asked: Tabled,
+    held: Tabled,
+    twin: NDArray[np.int64],
+    plan: FoldPlan,
+    train: NDArray[np.int64],
+    test: NDArray[np.int64],
+) -> NDArray[np.bool_]:
+    """Returns True for each held sample that a fold lets the champion learn from.
+
+    A sample that the plan knows is learned from where the plan says so; one that it does not know has to
+    keep the plan's distance, and may not lie in a tested polygon.
+    """
+    learned = np.zeros(len(asked.samples) + 1, dtype=bool)
+    learned[train] = True
+    away = learned[twin] & (twin >= 0)
+    strangers = np.flatnonzero(twin < 0)
+    far = far_from(asked.samples, strangers, test, plan.buffer_m, plan.halo_px, of=held.samples)
+    away[strangers] = far & ~np.isin(held.polygon[strangers].astype(str), asked.polygon[test].astype(str))
+    return away

@@ -10,17 +10,17 @@ from geoml_ops.adapters.mlflow import Tracking, write_mlmodel
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.registry import FILES, GRAPH, open_bundle
 from geoml_ops.core.errors import BadInput, NotFound
-from geoml_ops.core.flow import Bundle, Entry, Evaluation, FeatureTable, Judgement, kind_of
-from geoml_ops.domain.gate import Ruling
+from geoml_ops.core.flow import Bundle, Entry, Evaluation, Judgement, kind_of
 from geoml_ops.platform.files import write_text
 from geoml_ops.platform.locks import only_one
 from geoml_ops.platform.log import logger
 from geoml_ops.steps.bundles import CARD, ITEM, card_of, known_bundle, make_bundle
-from geoml_ops.steps.experiments import experiment_of
-from geoml_ops.steps.judging import compare
+from geoml_ops.steps.looks import look
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.releasing import CHAMPION, release
-from geoml_ops.steps.runs import record_run
+from geoml_ops.steps.runs import record_judgement, record_run
+from geoml_ops.steps.tabulating import tabulate
+from geoml_ops.steps.verdicts import page_of
 
 __all__ = ["evaluation_for", "export", "judge", "register", "release"]
 
@@ -101,14 +101,21 @@ def register(places: Places, bundle_id: str) -> Entry:
     return entry
 
 
-def judge(places: Places, entry_id: str) -> Judgement:
+def judge(places: Places, entry_id: str, version_id: str = "") -> Judgement:
     """Returns what the gate says about an entry, against the champion of this moment or no skill at all.
 
-    Asking again while the champion is the same finds the same judgement; an entry that was promoted
-    finds the judgement that promoted it.
+    Asking again while the champion is the same finds the same judgement and costs nothing; an entry that was
+    promoted finds the judgement that promoted it.
+
+    Args:
+        places: where things are.
+        entry_id: the challenger.
+        version_id: a version with labels of ground that neither model has seen: then the finished models are
+            compared there. Their recipes in the challenger's folds if empty.
 
     Raises:
-        BadInput: the entry is champion without a judgement, or knows other classes than the champion.
+        BadInput: the entry is champion without a judgement, knows other classes than the champion, or there is
+            no champion to compare with on new ground.
         NotFound: nouns of the champion are not on this machine.
         Refused: the folds may not feed the gate.
     """
@@ -121,14 +128,25 @@ def judge(places: Places, entry_id: str) -> Judgement:
         if not known:
             raise BadInput(f"{entry.model} {entry.number} is the champion already.", "judge another entry")
         return known[-1]
-    against = champion.id if champion else ""
-    known = [j for j in shelf.all(Judgement) if (j.challenger, j.champion) == (entry.id, against)]
-    judgement = known[-1] if known else shelf.put(_judged(places, entry, bundle, champion))
-    write_text(places.bundles / bundle.file.sha256 / CARD, card_of(places, bundle, judgement, entry))
-    tracking.set_tags(entry.model, entry.number, {"geoml.judgement": judgement.id, "geoml.outcome": judgement.outcome})
-    tracking.describe(entry.model, entry.number, _words(judgement))
+    if version_id and champion is None:
+        raise BadInput("There is no champion to compare with on new ground.", f"geoml publish judge {entry.id}")
+    table = tabulate(places, version_id) if version_id else None
+    asked = (entry.id, champion.id if champion else "", table.id if table else "")
+    known = [j for j in shelf.all(Judgement) if (j.challenger, j.champion, j.ground) == asked]
+    judgement = known[-1] if known else look(places, entry, champion, table)
+    _tell(places, tracking, entry, bundle, judgement)
     _log.info("judged", judgement=judgement.id, outcome=judgement.outcome, against=judgement.against)
     return judgement
+
+
+def _tell(places: Places, tracking: Tracking, entry: Entry, bundle: Bundle, judgement: Judgement) -> None:
+    """Writes card and verdict beside the bundle and everything about the judgement into MLflow."""
+    folder, page = places.bundles / bundle.file.sha256, page_of(places, judgement)
+    write_text(folder / CARD, card_of(places, bundle, judgement, entry))
+    write_text(folder / f"{judgement.id}.html", page)
+    tracking.set_tags(entry.model, entry.number, {"geoml.judgement": judgement.id, "geoml.outcome": judgement.outcome})
+    tracking.describe(entry.model, entry.number, _words(judgement))
+    record_judgement(places, judgement, page)
 
 
 def _write_mlmodel(folder: Path, bundle: Bundle) -> None:
@@ -159,25 +177,6 @@ def _champion(places: Places, tracking: Tracking) -> Entry | None:
             f"The champion {places.model} {number} was not published by this platform.", "move the alias by hand"
         )
     return Shelf(places.nouns).put(Entry(bundle=bundle_id, model=places.model, number=number))
-
-
-def _judged(places: Places, entry: Entry, bundle: Bundle, champion: Entry | None) -> Judgement:
-    shelf = Shelf(places.nouns)
-    challenger = shelf.get(Evaluation, bundle.evaluation)
-    other = shelf.get(Evaluation, shelf.get(Bundle, champion.bundle).evaluation) if champion else None
-    ruling: Ruling = compare(places, challenger, other)
-    experiment = experiment_of(places, shelf.get(FeatureTable, challenger.table).experiment)
-    return Judgement(
-        challenger=entry.id,
-        champion=champion.id if champion else "",
-        outcome=ruling.outcome,
-        against=f"{champion.model} {champion.number}, refitted in the same folds" if champion else "no-skill baseline",
-        metric=experiment.gate.metric,
-        difference=ruling.difference,
-        margin=ruling.margin,
-        detectable=ruling.detectable,
-        objections=ruling.objections,
-    )
 
 
 def _words(judgement: Judgement) -> str:

@@ -8,21 +8,23 @@ from geoml_ops.core.errors import Conflict
 from geoml_ops.core.flow import Entry, Judgement
 from geoml_ops.platform.locks import only_one
 from geoml_ops.platform.log import logger
+from geoml_ops.steps.approvals import RELEASED, require, tags_of
 from geoml_ops.steps.places import Places
 
 CHAMPION, PREVIOUS = "champion", "previous_champion"
-RELEASED = "geoml.released"
 _log = logger("publish")
 
 
 def release(places: Places, judgement_id: str) -> Entry | None:
     """Makes a promoted entry the champion and returns it; None where the gate did not promote.
 
-    The champion must still be the one that was judged against. Releasing again changes nothing, also
-    after a later model has taken over.
+    The champion must still be the one that was judged against, and people must have approved that very
+    judgement where the policy asks for it. Releasing again changes nothing, also after a later model has
+    taken over.
 
     Raises:
         Conflict: another model became champion since; judge again.
+        Refused: the policy asks for an approval that is not there, or a person rejected it.
         Unavailable: MLflow does not answer.
     """
     shelf = Shelf(places.nouns)
@@ -45,11 +47,13 @@ def release(places: Places, judgement_id: str) -> Entry | None:
                 f"but the champion is {_name(current)} now.",
                 f"geoml publish judge {entry.id}",
             )
+        approved = require(places, judgement)
+        tracking.set_tags(entry.model, entry.number, tags_of(approved))
         if current is not None and current != entry.number:
             tracking.set_alias(entry.model, PREVIOUS, current)
         tracking.set_alias(entry.model, CHAMPION, entry.number)
         tracking.set_tags(entry.model, entry.number, {RELEASED: judgement.id})
-    _log.info("released", entry=entry.id, number=entry.number, before=current)
+    _log.info("released", entry=entry.id, number=entry.number, before=current, approved_by=approved.by)
     return entry
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from geoml_ops.adapters.mlflow import Record, Source, Tracking
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.core.evidence import Score
 from geoml_ops.core.experiment import Experiment
-from geoml_ops.core.flow import Evaluation, FeatureTable, FoldPlan, Version
+from geoml_ops.core.flow import Bundle, Entry, Evaluation, FeatureTable, FoldPlan, Judgement, Version
 from geoml_ops.core.grid import Bounds
 from geoml_ops.steps.answers import Answers, open_answers
 from geoml_ops.steps.experiments import experiment_of
@@ -58,6 +59,64 @@ def record_run(places: Places, evaluation: Evaluation) -> str:
     )
 
 
+def record_judgement(places: Places, judgement: Judgement, page: str) -> str:
+    """Returns the id of the finished run that tells about a judgement: every number, and the page for people.
+
+    Raises:
+        Unavailable: MLflow does not answer.
+    """
+    shelf = Shelf(places.nouns)
+    entry = shelf.get(Entry, judgement.challenger)
+    evaluation = shelf.get(Evaluation, shelf.get(Bundle, entry.bundle).evaluation)
+    experiment_id = shelf.get(FeatureTable, evaluation.table).experiment
+    return Tracking(places.tracking_uri).record(
+        experiment_of(places, experiment_id).name,
+        Record(
+            noun_id=judgement.id,
+            name=f"gate {judgement.outcome} {entry.number}",
+            params={"mode": judgement.mode, "metric": judgement.metric, "against": judgement.against},
+            metrics=_numbers(judgement),
+            files={"verdict.html": page.encode(), "judgement.json": json.dumps(judgement.as_json(), indent=1).encode()},
+            tags={
+                "geoml.kind": judgement.kind,
+                "geoml.outcome": judgement.outcome,
+                "geoml.entry": entry.id,
+                "geoml.estimand": judgement.estimand,
+                "geoml.experiment": experiment_id,
+            },
+        ),
+    )
+
+
+def _numbers(judgement: Judgement) -> dict[str, float]:
+    gap = judgement.difference
+    found: dict[str, float | None] = {
+        "difference": gap.value,
+        "difference_low": gap.low,
+        "difference_high": gap.high,
+        "n_blocks": gap.n_blocks,
+        "margin": judgement.margin,
+        "detectable": judgement.detectable,
+        "p_inferior": judgement.p_inferior,
+        "p_superior": judgement.p_superior,
+    }
+    for test in judgement.classes:
+        found |= {f"class_{test.name}_difference": test.difference.value, f"class_{test.name}_p": test.p}
+    for beside in judgement.beside:
+        found |= {f"beside_{_key(beside.name)}": beside.statistic, f"beside_{_key(beside.name)}_p": beside.p}
+    for guard in judgement.guards:
+        found[f"guard_{_key(guard.name)}"] = guard.value
+    if judgement.spending:
+        spent = judgement.spending
+        found |= {"look": spent.look, "level": spent.level, "fresh_share": spent.fresh_share}
+        found |= {"wealth_before": spent.wealth_before, "wealth_after": spent.wealth_after}
+    return {name: float(value) for name, value in found.items() if value is not None and np.isfinite(value)}
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
 def _params(
     evaluation: Evaluation, plan: FoldPlan, table: FeatureTable, experiment: Experiment
 ) -> dict[str, float | int | str]:
@@ -84,6 +143,13 @@ def _metrics(evaluation: Evaluation, plan: FoldPlan) -> dict[str, float]:
 
     metrics = spread("", evaluation.scores) | spread("optimism_", evaluation.optimism)
     metrics |= {f"f1_{name}": value for name, value in evaluation.per_class_f1.items()}
+    for name, measures in evaluation.per_class.items():
+        metrics |= {f"{measure}_{name}": score.value for measure, score in measures.items() if measure != "f1"}
+    for panel in evaluation.others:
+        metrics |= spread(f"{panel.method}_{panel.repeat}_", panel.scores)
+    accuracy = evaluation.scores["overall_accuracy"]
+    if accuracy.design_effect is not None and accuracy.n_effective is not None:
+        metrics |= {"design_effect": accuracy.design_effect, "n_effective": accuracy.n_effective}
     metrics["n_blocks"] = float(plan.n_blocks)
     if plan.audit is not None:
         metrics["least_distance_m"] = plan.audit.least_distance_m
@@ -120,6 +186,6 @@ def _files(evaluation: Evaluation, plan: FoldPlan, table: FeatureTable, answers:
     }
     if answers.importance.any():
         files["plots/importance.png"] = plots.importance(
-            table.features, answers.importance, title=evaluation.family, unit="share of the model's own splits"
+            table.features, answers.importance, title=evaluation.family, unit="growth of the Brier score when shuffled"
         )
     return files

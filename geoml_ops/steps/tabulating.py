@@ -18,6 +18,7 @@ from geoml_ops.core.flow import FeatureTable, FoldPlan, Retrain, Version, kind_o
 from geoml_ops.core.folding import FoldRules
 from geoml_ops.domain.folds import plan_for
 from geoml_ops.platform.log import logger
+from geoml_ops.steps.blocks import block_size, with_edge
 from geoml_ops.steps.experiments import current_experiment, experiment_of
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.samples import draw, draw_ground, open_table
@@ -91,11 +92,19 @@ def plan(places: Places, table_id: str) -> tuple[FoldPlan, ...]:
     """
     shelf = Shelf(places.nouns)
     table = shelf.get(FeatureTable, table_id)
-    experiment, samples = experiment_of(places, table.experiment), open_table(places, table).samples
-    rules = experiment.folds
+    experiment, tabled = experiment_of(places, table.experiment), open_table(places, table)
+    samples, size = tabled.samples, None
+    written = [experiment.folds, *experiment.other_folds]
+    if any(each.block_m == "auto" for each in written):
+        first = next(each for each in written if each.block_m == "auto")
+        size = block_size(samples, tabled.features, first)
+        written = [with_edge(each, size) for each in written]
+    rules, *others = written
     optimism = FoldRules(method="random", n_folds=rules.n_folds, block_m=rules.block_m, buffer_m=0.0, seed=rules.seed)
     asked = [(rules, 0), (optimism, 0), *((rules, repeat) for repeat in range(1, rules.repeats))]
-    asked += [(other, repeat) for other in experiment.other_folds for repeat in range(other.repeats)]
-    plans = tuple(shelf.put(plan_for(table.id, samples, rules, repeat=repeat)) for rules, repeat in asked)
+    asked += [(other, repeat) for other in others for repeat in range(other.repeats)]
+    plans = tuple(
+        shelf.put(plan_for(table.id, samples, each, repeat=repeat, block_size=size)) for each, repeat in asked
+    )
     _log.info("planned", plans=[f"{p.id} {p.method}" for p in plans], blocks=plans[0].n_blocks, samples=len(samples))
     return plans

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.inspection import permutation_importance as sklearn_importance
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold, cross_val_predict
 
 from geoml_ops.core.errors import BadInput
-from geoml_ops.domain.fitting import fit, out_of_fold, random_forest
+from geoml_ops.domain.fitting import brier, fit, out_of_fold, permutation_importance, random_forest
 
 RNG = np.random.default_rng(0)
 FEATURES = RNG.normal(size=(300, 4)).astype(np.float32)
@@ -41,7 +42,6 @@ def test_a_class_missing_from_a_train_side_gets_probability_zero() -> None:
 def test_one_class_only_is_answered_with_certainty_and_none_is_refused() -> None:
     only = fit(forest, FEATURES[:5], np.full(5, 2), 3)
     assert only.probability(FEATURES[:2]).tolist() == [[0, 0, 1], [0, 0, 1]]
-    assert only.importance is None
     with pytest.raises(BadInput, match="no samples"):
         fit(forest, FEATURES[:0], CODES[:0], 3)
 
@@ -51,9 +51,37 @@ def test_the_forest_is_the_same_each_time_and_reads_nan() -> None:
     holes[RNG.random(holes.shape) < 0.1] = np.nan
     first, second = (fit(forest, holes, CODES, 3) for _ in range(2))
     assert (first.probability(holes) == second.probability(holes)).all()
-    assert first.importance is not None
-    assert first.importance.argmax() == 0
-    assert first.importance.sum() == pytest.approx(1)
+
+
+def test_shuffling_the_feature_that_tells_costs_most() -> None:
+    splits = list(KFold(5, shuffle=True, random_state=1).split(FEATURES))
+    answers = out_of_fold(FEATURES, CODES, splits, forest, 3, shuffles=3)
+    assert answers.importance.argmax() == 0
+    assert answers.importance[0] > 10 * np.abs(answers.importance[1:]).max()
+    assert (out_of_fold(FEATURES, CODES, splits, forest, 3).importance == 0).all()
+
+
+def test_importance_is_what_scikit_learn_measures() -> None:
+    model = fit(forest, FEATURES[:200], CODES[:200], 3)
+    ours = permutation_importance(
+        model, FEATURES[200:], CODES[200:], donors=FEATURES[200:], shuffles=200, rng=np.random.default_rng(0)
+    )
+    theirs = sklearn_importance(
+        model.estimator,
+        FEATURES[200:],
+        CODES[200:],
+        scoring=lambda m, x, y: -brier(m.predict_proba(x), y),
+        n_repeats=200,
+        random_state=1,
+    ).importances_mean
+    np.testing.assert_allclose(ours, theirs, atol=0.01)
+
+
+def test_samples_that_no_fold_tests_have_no_answer() -> None:
+    answers = out_of_fold(FEATURES, CODES, [(np.arange(100, 300), np.arange(50))], forest, 3)
+    assert answers.tested.sum() == 50
+    assert (answers.predicted[50:] == -1).all()
+    assert (answers.predicted[:50] >= 0).all()
 
 
 def test_an_unknown_parameter_is_named() -> None:

@@ -6,6 +6,7 @@ palette where a group is; a map's own class colours come from the experiment. Ev
 
 from geoml_ops.adapters.plots.canvas import ALARM, GROUPS, PALE, STRONG
 from geoml_ops.adapters.plots.course import drift_bars, timings
+from geoml_ops.adapters.plots.gains import block_differences
 from geoml_ops.adapters.plots.maps import class_map, confidence_map, fold_map, picture
 from geoml_ops.adapters.plots.scores import confusion, importance, score_bars
 
@@ -14,6 +15,7 @@ __all__ = [
     "GROUPS",
     "PALE",
     "STRONG",
+    "block_differences",
     "class_map",
     "confidence_map",
     "confusion",

@@ -8,6 +8,9 @@ experiment; the plan records the rules, and the audit what the folds themselves 
 
 from geoml_ops.domain.folds.audit import audit
 from geoml_ops.domain.folds.blocks import BlockFolds
+from geoml_ops.domain.folds.buffered import BufferedFolds, BufferedLeaveOneOut
+from geoml_ops.domain.folds.clusters import EnvironmentFolds, SpatialClusterFolds
+from geoml_ops.domain.folds.locations import LocationFolds, LocationTimeFolds, TimeFolds
 from geoml_ops.domain.folds.plan import materialise, plan_for, splitter_of
 from geoml_ops.domain.folds.random import RandomFolds
 from geoml_ops.domain.folds.samples import PredictionPoints, Samples, evidence_blocks, units_of
@@ -15,12 +18,19 @@ from geoml_ops.domain.folds.splitter import FoldSplitter, Split, Splitter, far_f
 
 __all__ = [
     "BlockFolds",
+    "BufferedFolds",
+    "BufferedLeaveOneOut",
+    "EnvironmentFolds",
     "FoldSplitter",
+    "LocationFolds",
+    "LocationTimeFolds",
     "PredictionPoints",
     "RandomFolds",
     "Samples",
+    "SpatialClusterFolds",
     "Split",
     "Splitter",
+    "TimeFolds",
     "audit",
     "evidence_blocks",
     "far_from",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -11,31 +12,71 @@ from geoml_ops.core.flow import FoldPlan
 from geoml_ops.core.folding import ESTIMAND, BlockSize, FoldRules
 from geoml_ops.domain.folds.audit import audit
 from geoml_ops.domain.folds.blocks import BlockFolds
+from geoml_ops.domain.folds.buffered import BufferedFolds, BufferedLeaveOneOut
+from geoml_ops.domain.folds.clusters import EnvironmentFolds, SpatialClusterFolds
+from geoml_ops.domain.folds.locations import LocationFolds, LocationTimeFolds, TimeFolds
 from geoml_ops.domain.folds.random import RandomFolds
 from geoml_ops.domain.folds.samples import Samples, evidence_blocks
 from geoml_ops.domain.folds.splitter import Split, Splitter
 
 
+def _dealt(plan: FoldPlan) -> dict[str, Any]:
+    """Returns what all spatial methods ask; ``plan.n_folds`` counts the folds that came of it, not those asked for."""
+    return {
+        "n_folds": plan.rules.n_folds,
+        "buffer_m": plan.buffer_m,
+        "halo_px": plan.halo_px,
+        "seed": plan.seed,
+        "keep_scenes": plan.rules.keep_scenes,
+    }
+
+
 def _blocks(plan: FoldPlan, samples: Samples) -> Splitter:
-    return BlockFolds(
-        samples,
-        n_folds=plan.n_folds,
-        buffer_m=plan.buffer_m,
-        halo_px=plan.halo_px,
-        seed=plan.seed,
-        block_m=plan.block_m,
-        shape=plan.rules.shape,
-        deal=plan.rules.deal,
-        moved=plan.repeat > 0,
-    )
+    shape, deal = plan.rules.shape, plan.rules.deal
+    return BlockFolds(samples, **_dealt(plan), block_m=plan.block_m, shape=shape, deal=deal, moved=plan.repeat > 0)
+
+
+def _buffered(plan: FoldPlan, samples: Samples) -> Splitter:
+    return BufferedFolds(samples, **_dealt(plan))
+
+
+def _leave_one_out(plan: FoldPlan, samples: Samples) -> Splitter:
+    splitter = BufferedLeaveOneOut(samples, **_dealt(plan), tested=plan.rules.tested)
+    if plan.repeat and splitter.get_n_splits() == len(samples):
+        raise BadInput(
+            f"All {len(samples)} samples are tested one at a time; repeat {plan.repeat} would be the same folds again.",
+            "set repeats: 1, or tested to fewer samples",
+        )
+    return splitter
+
+
+def _locations(plan: FoldPlan, samples: Samples) -> Splitter:
+    kind = LocationFolds if plan.method == "location" else LocationTimeFolds
+    return kind(samples, **_dealt(plan), location=plan.rules.location, block_m=plan.block_m, moved=plan.repeat > 0)
+
+
+def _days(plan: FoldPlan, samples: Samples) -> Splitter:
+    return TimeFolds(samples, **_dealt(plan))
+
+
+def _clusters(plan: FoldPlan, samples: Samples) -> Splitter:
+    kind = SpatialClusterFolds if plan.method == "kmeans" else EnvironmentFolds
+    return kind(samples, **_dealt(plan), clusters=plan.rules.clusters)
 
 
 def _random(plan: FoldPlan, samples: Samples) -> Splitter:
-    return RandomFolds(samples, n_folds=plan.n_folds, seed=plan.seed)
+    return RandomFolds(samples, n_folds=plan.rules.n_folds, seed=plan.seed)
 
 
 METHODS: Mapping[str, Callable[[FoldPlan, Samples], Splitter]] = {
     "block": _blocks,
+    "buffered": _buffered,
+    "buffered_loo": _leave_one_out,
+    "location": _locations,
+    "time": _days,
+    "location_time": _locations,
+    "kmeans": _clusters,
+    "environment": _clusters,
     "random": _random,
 }
 

@@ -6,14 +6,26 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from geoml_ops.core.errors import BadInput
+from geoml_ops.domain.folds.closeness import Floats, Index, linked, numbered, tied
 
-Index = NDArray[np.int64]
-Floats = NDArray[np.float64]
+__all__ = [
+    "EARTH_M",
+    "Floats",
+    "Index",
+    "PredictionPoints",
+    "Samples",
+    "anchors_of_units",
+    "arc",
+    "chord",
+    "evidence_blocks",
+    "metres",
+    "numbered",
+    "units_of",
+    "west_to_east",
+]
+
 EARTH_M = 6_371_008.8
 """Mean radius of the Earth (IUGG R1), metres."""
 
@@ -73,6 +85,16 @@ class Samples:
         for name in ("scene", "day", "half_px"):
             if not len(getattr(self, name)):
                 object.__setattr__(self, name, np.zeros(len(self.code), dtype=np.int64))
+        columns = ("easting", "northing", "anchor_easting", "anchor_northing", "polygon", "scene", "day", "half_px")
+        lengths = {name: len(getattr(self, name)) for name in columns}
+        if self.features is not None:
+            lengths["features"] = len(self.features)
+        wrong = [f"{length} of {name}" for name, length in lengths.items() if length != len(self)]
+        if wrong:
+            raise BadInput(
+                f"{len(self)} samples have a class code, but there are {', '.join(wrong)}.",
+                "give one entry per sample in every column",
+            )
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -97,8 +119,31 @@ class Samples:
         if not self.projected:
             raise BadInput(
                 f"{what} cannot be cut in {self.crs}: it does not measure in metres.",
-                "deliver the samples in a projected CRS, UTM for instance, or use a method that needs "
-                "distances only: buffered, buffered_loo, kmeans, nndm, knndm",
+                "deliver the samples in a projected CRS, UTM for instance, or use a method that needs distances only: "
+                "buffered, buffered_loo, location (polygon, scene), time, location_time, kmeans, environment, nndm, "
+                "knndm",
+            )
+
+    def require_far_apart(self, what: str, length_m: float) -> None:
+        """Lets samples through that are not all within a length, or crowded as no pixels can be.
+
+        Only coordinates that could be degrees are looked at, and only where the CRS is said to be in metres.
+
+        Raises:
+            BadInput: they look like longitude and latitude.
+        """
+        east, north = self.easting, self.northing
+        if not self.projected or not len(self) or np.abs(east).max() > 360 or np.abs(north).max() > 90:
+            return
+        wide, high = float(np.ptp(east)), float(np.ptp(north))
+        n_pixels = (wide // self.pixel_m + 1) * (high // self.pixel_m + 1)
+        n_places = len(np.unique(np.column_stack([east, north]), axis=0))
+        if n_places > 1 and (max(wide, high) < length_m or n_places > 4 * n_pixels):
+            raise BadInput(
+                f"{what} cannot be cut: {self.crs} is said to measure in metres, but {n_places} places lie within "
+                f"{wide:.4g} x {high:.4g} around {east.mean():.4g}, {north.mean():.4g}, which looks like degrees.",
+                "name the CRS that the coordinates are in (EPSG:4326 for longitude and latitude), or project them, "
+                "to UTM for instance",
             )
 
     def require_finite(self) -> None:
@@ -151,35 +196,53 @@ def chord(distance_m: float, *, projected: bool) -> float:
     return float(2 * EARTH_M * np.sin(min(distance_m / (2 * EARTH_M), np.pi / 2)))
 
 
-def numbered(*columns: NDArray[np.generic]) -> Index:
-    """Returns a number for each distinct row of the columns, from 0, ``(n,)``."""
-    _, number = np.unique(np.column_stack(columns), axis=0, return_inverse=True)
-    return np.asarray(number, dtype=np.int64).reshape(-1)
+def units_of(samples: Samples, *, keep_scenes: bool = False) -> Index:
+    """Returns the unit of each sample, ``(n,)`` from 0: what no fold may part.
 
+    Samples of one polygon are one unit, and so are samples whose pixels overlap: the same ground seen
+    twice. Where scenes are kept, samples of one scene are one unit too. Units are the connected
+    components of all of these, numbered by their westernmost sample, whatever the order of samples.
 
-def units_of(samples: Samples) -> Index:
-    """Returns the unit of each sample, ``(n,)``: what no fold may part.
-
-    Samples of one polygon are one unit, and so are samples closer than a pixel: the same ground seen
-    twice. Units are the connected components of both.
+    Raises:
+        BadInput: a coordinate is not a number.
     """
-    n = len(samples)
-    if not n:
+    samples.require_finite()
+    if not len(samples):
         return np.zeros(0, dtype=np.int64)
-    order = np.argsort(samples.polygon, kind="stable")
-    same = samples.polygon[order][1:] == samples.polygon[order][:-1]
-    links = [np.column_stack([order[1:][same], order[:-1][same]])]
-    reach = chord(samples.pixel_m, projected=samples.projected) * (1 - 1e-6)
-    links.append(cKDTree(samples.ground).query_pairs(reach, output_type="ndarray").astype(np.int64))
-    pairs = np.concatenate(links)
-    graph = coo_array((np.ones(len(pairs), dtype=np.int8), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
-    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+    labels = [_same_ground(samples), samples.polygon]
+    component = tied(*labels, *([samples.scene] if keep_scenes else []))
+    order = west_to_east(samples)
+    _, first, number = np.unique(component[order], return_index=True, return_inverse=True)
+    unit = np.empty(len(samples), dtype=np.int64)
+    unit[order] = np.argsort(np.argsort(first))[number.reshape(-1)]
+    return unit
 
 
 def anchors_of_units(samples: Samples, unit: Index) -> Floats:
-    """Returns one place per unit, ``(units, d)`` as :func:`metres`: the anchor of its first sample."""
-    first = np.unique(unit, return_index=True)[1]
-    return samples.anchors[first]
+    """Returns one place per unit, ``(units, d)`` as :func:`metres`: the anchor of its westernmost sample."""
+    order = west_to_east(samples)
+    return samples.anchors[order[np.unique(unit[order], return_index=True)[1]]]
+
+
+def west_to_east(samples: Samples) -> Index:
+    """Returns positions in an order that follows from where samples are, not from how they were listed."""
+    columns = (samples.anchor_northing, samples.anchor_easting, samples.northing, samples.easting)
+    return np.lexsort(columns).astype(np.int64)
+
+
+def _same_ground(samples: Samples) -> Index:
+    """Returns the component of each sample over pixels that overlap."""
+    edge = samples.pixel_m * (1 - 1e-6)
+    if samples.projected:
+        return linked(samples.ground, edge, p=np.inf)
+    lon, lat = np.radians(samples.easting), np.radians(samples.northing)
+
+    def overlap(one: Index, other: Index) -> NDArray[np.bool_]:
+        turn = lon[one] - lon[other]
+        east = np.abs(np.arctan2(np.sin(turn), np.cos(turn))) * np.cos((lat[one] + lat[other]) / 2)
+        return np.asarray(EARTH_M * np.maximum(east, np.abs(lat[one] - lat[other])) < edge)
+
+    return linked(samples.ground, chord(1.42 * edge, projected=False), really=overlap)
 
 
 def evidence_blocks(samples: Samples, block_m: float) -> tuple[Floats, Index]:
@@ -189,8 +252,13 @@ def evidence_blocks(samples: Samples, block_m: float) -> tuple[Floats, Index]:
     polygon's anchor, so no polygon is cut. Blocks lie on multiples of ``block_m`` of the CRS, so a
     polygon keeps its block when more scenes arrive. In longitude and latitude rows of equal height
     hold cells of equal width on the ground (a sinusoidal grid), middles in degrees.
+
+    Raises:
+        BadInput: a coordinate is not a number, or no block has such an edge.
     """
     samples.require_finite()
+    if not (np.isfinite(block_m) and block_m > 1e-6):
+        raise BadInput(f"A block of {block_m:g} m cannot be.", "use metres above 0")
     if samples.projected:
         pair = np.floor(np.column_stack([samples.anchor_easting, samples.anchor_northing]) / block_m)
         middles = (pair + 0.5) * block_m
@@ -199,7 +267,8 @@ def evidence_blocks(samples: Samples, block_m: float) -> tuple[Floats, Index]:
         row = np.floor(samples.anchor_northing * degree / block_m)
         lat = np.clip((row + 0.5) * block_m / degree, -90, 90)
         wide = block_m / np.maximum(degree * np.cos(np.radians(lat)), 1e-6)
-        col = np.floor(samples.anchor_easting / wide)
+        lon = np.where(samples.anchor_easting >= 180, samples.anchor_easting - 360, samples.anchor_easting)
+        col = np.floor(lon / wide)
         pair, middles = np.column_stack([col, row]), np.column_stack([(col + 0.5) * wide, lat])
     _, first, number = np.unique(pair.astype(np.int64), axis=0, return_index=True, return_inverse=True)
     return middles[first], np.asarray(number, dtype=np.int64).reshape(-1)

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 from sklearn.model_selection import BaseCrossValidator
 
 from geoml_ops.core.errors import BadInput
 from geoml_ops.core.folding import Matching
-from geoml_ops.domain.folds.samples import Floats, Index, Samples, chord
+from geoml_ops.domain.folds.reach import far_from, window_px
+from geoml_ops.domain.folds.samples import Index, Samples
+
+__all__ = ["FoldSplitter", "Split", "Splitter", "far_from", "window_px"]
 
 Split = tuple[Index, Index]
 
@@ -48,9 +49,10 @@ class Splitter(BaseCrossValidator):  # type: ignore[misc]
         Raises:
             BadInput: ``X`` has another number of rows than there are samples; else as :meth:`splits`.
         """
-        if X is not None and len(X) != len(self.samples):
+        n_rows = None if X is None else (X.shape[0] if hasattr(X, "shape") else len(X))
+        if n_rows not in (None, len(self.samples)):
             raise BadInput(
-                f"X has {len(X)} rows, the splitter was made for {len(self.samples)} samples.",
+                f"X has {n_rows} rows, the splitter was made for {len(self.samples)} samples.",
                 "make a splitter for these rows",
             )
         yield from self.splits()
@@ -69,62 +71,85 @@ class FoldSplitter(Splitter):
         buffer_m: ground left empty around what is tested.
         halo_px: pixels that a feature's window reaches beyond its own; train and test windows never overlap.
         seed: of everything random.
+        keep_scenes: whether no scene may be on both sides either.
     """
 
     n_folds: int = 5
     buffer_m: float = 0.0
     halo_px: int = 0
     seed: int = 0
+    keep_scenes: bool = False
 
     @abstractmethod
     def fold_of(self) -> Index:
         """Returns the fold (from 0) in which each sample is tested, ``(n,)``; -1 for samples that none tests."""
 
     def splits(self) -> list[Split]:
-        """Returns ``(train, test)`` positions per fold."""
-        fold, found = self.fold_of(), []
-        for number in range(self.n_folds):
-            test, rest = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
-            found.append((rest[far_from(self.samples, rest, test, self.buffer_m, self.halo_px)], test))
-        return found
+        """Returns ``(train, test)`` positions per fold.
 
+        Raises:
+            BadInput: the samples cannot be split so, or a fold leaves nothing to learn from.
+        """
+        self.require_sound()
+        fold = self.fold_of()
+        sides = ((np.flatnonzero(fold != number), np.flatnonzero(fold == number)) for number in range(self.n_folds))
+        return [self.apart(number, rest, test) for number, (rest, test) in enumerate(sides)]
 
-def far_from(
-    samples: Samples, rest: Index, test: Index, buffer_m: float, halo_px: int = 0, *, of: Samples | None = None
-) -> NDArray[np.bool_]:
-    """Returns True for each of ``rest`` that is far enough from every test sample.
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Returns the number of folds."""
+        return self.n_folds
 
-    Far enough is farther than ``buffer_m`` beyond both windows along any line, and windows (halo, patch)
-    that share no pixel.
+    def apart(self, number: int, rest: Index, test: Index) -> Split:
+        """Returns those of ``rest`` that are far enough from ``test``, and ``test``.
 
-    Args:
-        samples: where the test samples are.
-        rest: positions in ``of``.
-        test: positions in ``samples``.
-        buffer_m: ground left empty.
-        halo_px: pixels around each sample that its features see.
-        of: where ``rest`` is; ``samples`` if None.
-    """
-    other = of or samples
-    if not len(test) or not len(rest) or (buffer_m <= 0 and halo_px == 0 and not samples.half_px.any()):
-        return np.ones(len(rest), dtype=np.bool_)
-    reach_px = window_px(samples, halo_px) + window_px(other, halo_px)
-    straight = chord(buffer_m + reach_px * samples.pixel_m, projected=samples.projected)
-    here, there = samples.ground[test], other.ground[rest]
-    tree = cKDTree(here)
-    far: NDArray[np.bool_] = np.asarray(tree.query(there)[0] > straight, dtype=bool)
-    if reach_px and samples.projected:
-        # Windows are squares: at a corner they meet farther away than along an edge.
-        far &= np.asarray(tree.query(there, p=np.inf)[0] > reach_px * samples.pixel_m * (1 + 1e-9), dtype=bool)
-    return far
+        Raises:
+            BadInput: none is.
+        """
+        train = rest[far_from(self.samples, rest, test, self.buffer_m, self.halo_px)]
+        self.require_train(number, train, len(rest), test)
+        return train, test
 
+    def require_train(self, number: int, train: Index, n_rest: int, test: Index) -> None:
+        """Lets a fold through that has samples to learn from.
 
-def window_px(samples: Samples, halo_px: int) -> int:
-    """Returns how many pixels beyond its own the widest sample sees."""
-    return halo_px + int(samples.half_px.max(initial=0))
+        Raises:
+            BadInput: it has none.
+        """
+        if len(train):
+            return
+        reach = self.buffer_m + 2 * (self.halo_px + int(self.samples.half_px.min())) * self.samples.pixel_m
+        raise BadInput(
+            f"Fold {number} tests {len(test)} of {len(self.samples)} samples and learns from none: "
+            + (
+                f"none of the other {n_rest} is farther than {reach:g} m from all of them."
+                if n_rest
+                else "all others share what is tested."
+            ),
+            "use a narrower buffer_m, other folds, or labels of more ground",
+        )
 
+    def rng(self, stream: int = 0) -> np.random.Generator:
+        """Returns a generator of its own for each thing that is random."""
+        return np.random.default_rng([self.seed, stream])
 
-def in_reach(samples: Samples) -> Floats:
-    """Returns ``samples.ground`` after coordinates were found to be numbers."""
-    samples.require_finite()
-    return samples.ground
+    def require_sound(self) -> None:
+        """Lets samples and numbers through that can be split at all.
+
+        Raises:
+            BadInput: no samples, coordinates that are no numbers or no metres, or numbers below what they can be.
+        """
+        samples, least = self.samples, {"n_folds": 2.0, "buffer_m": 0.0, "halo_px": 0.0, "seed": 0.0}
+        if not len(samples):
+            raise BadInput("There are no samples.", "deliver labels of at least two classes")
+        samples.require_finite()
+        for name, limit in least.items():
+            value = getattr(self, name)
+            if not limit <= value < np.inf:
+                raise BadInput(f"{name} is {value}.", f"use a number of at least {limit:g}")
+        if not 0 < samples.pixel_m < np.inf:
+            raise BadInput(f"A pixel has an edge of {samples.pixel_m:g} m.", "give the edge of a pixel in metres")
+        for name in ("half_px", "code"):
+            if getattr(samples, name).min() < 0:
+                n = int((getattr(samples, name) < 0).sum())
+                raise BadInput(f"{n} of {len(samples)} samples have a {name} below 0.", "give numbers from 0")
+        samples.require_far_apart(f"Pixels of {samples.pixel_m:g} m", max(samples.pixel_m, self.buffer_m))

@@ -1,4 +1,4 @@
-"""A whole scene through a graph that is happier with small squares.
+"""Cutting a scene into squares that a graph is happy with, and putting the answers together.
 
 Every pixel is answered exactly once, from a window that reaches ``halo_px`` beyond its tile on every
 side; beyond the edge of the scene there is nothing, so the window is filled with "not observed".
@@ -8,29 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoml_ops.core.grid import Window
-
-NODATA_CLASS = 255
-
-
-class Answer(Protocol):
-    """What a graph says about a batch of tiles."""
-
-    @property
-    def probability(self) -> NDArray[np.float32]:
-        """Float32 ``[batch, class, y, x]``."""
-        ...
-
-    @property
-    def valid(self) -> NDArray[np.bool_]:
-        """``[batch, 1, y, x]``, true where there is an answer."""
-        ...
-
+from geoml_ops.domain.tiling.layers import Answer, Layers, layers_of
+from geoml_ops.domain.tiling.sets import Least, sets
 
 Run = Callable[[NDArray[np.float32]], Answer]
 
@@ -70,9 +54,16 @@ def with_halo(dn: NDArray[np.float32], window: Window, halo_px: int) -> NDArray[
 
 
 def classify_array(
-    dn: NDArray[np.float32], run: Run, tile_px: int = 256, halo_px: int = 0, *, threads: int = 2
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Returns the class code of every pixel and how sure the model is of it.
+    dn: NDArray[np.float32],
+    run: Run,
+    tile_px: int = 256,
+    halo_px: int = 0,
+    *,
+    threads: int = 2,
+    threshold: float | None = None,
+    least: Least | None = None,
+) -> Layers:
+    """Returns what a model says of every pixel.
 
     Args:
         dn: ``(band, y, x)`` in the model's bands and radiometry, NaN where not observed.
@@ -80,31 +71,28 @@ def classify_array(
         tile_px: edge of a tile.
         halo_px: what the model needs around a pixel.
         threads: tiles in work at the same time.
-
-    Returns:
-        uint8 ``(y, x)`` codes with 255 for "no answer", and float32 ``(y, x)`` probability (0 to 1) of
-        that class, NaN where there is none.
+        threshold: dissimilarity beyond which a pixel is outside; None leaves dissimilarity and density out.
+        least: what belongs to a pixel's set; None leaves the sets out.
 
     Raises:
-        ValueError: the graph answers with another height or width than it was asked about.
+        ValueError: the graph answers with another height or width than it was asked about, or does not say
+            how dissimilar pixels are although a threshold is given.
     """
     height, width = dn.shape[1:]
-    classes = np.full((height, width), NODATA_CLASS, dtype=np.uint8)
-    confidence = np.full((height, width), np.nan, dtype=np.float32)
 
-    def one(window: Window) -> None:
+    def one(window: Window) -> tuple[Layers, Window]:
         asked = with_halo(dn, window, halo_px)
         answer = run(asked[np.newaxis])
         if answer.probability.shape[2:] != asked.shape[1:]:
             raise ValueError(f"asked about {asked.shape[1:]} pixels, got {answer.probability.shape[2:]}")
         core = slice(halo_px, halo_px + window.height), slice(halo_px, halo_px + window.width)
-        probability = answer.probability[0][:, *core]
-        known = answer.valid[0, 0][core].astype(bool)
-        here = window.slices()
-        classes[here] = np.where(known, probability.argmax(axis=0), NODATA_CLASS).astype(np.uint8)
-        confidence[here] = np.where(known, probability.max(axis=0), np.nan).astype(np.float32)
+        member = None if least is None else sets(answer.probability[0][:, *core], least(window))
+        return layers_of(answer, core, threshold, member), window
 
+    made: Layers | None = None
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        for _ in pool.map(one, tiles(height, width, tile_px)):
-            pass
-    return classes, confidence
+        for part, window in pool.map(one, tiles(height, width, tile_px)):
+            made = made or part.larger(height, width)
+            made.put(part, window)
+    assert made is not None
+    return made

@@ -1,0 +1,35 @@
+"""How accurate a map is and how much there is of each class, from a probability sample (Olofsson 2014, Stehman 2014).
+
+In the order of the work: how many units (planning), which ones (drawing), whether the labels that came
+back are those of the design (guard), and what they say (estimates). Kappa is not among the numbers: it
+depends on how common a class is and hides which error was made (Pontius and Millones 2011, Foody 2020);
+quantity and allocation disagreement say both.
+"""
+
+from geoml_ops.domain.accuracy.drawing import Places, count_codes, draw_ranks, place_ranks
+from geoml_ops.domain.accuracy.estimates import Assessment, Cells, Estimate, OfClass, Strata, Z, assess
+from geoml_ops.domain.accuracy.guard import Labelled, Matched, Units, match
+from geoml_ops.domain.accuracy.planning import ALLOCATIONS, LEAST, Allocation, Sizes, sizes_for
+
+__all__ = [
+    "ALLOCATIONS",
+    "LEAST",
+    "Allocation",
+    "Assessment",
+    "Cells",
+    "Estimate",
+    "Labelled",
+    "Matched",
+    "OfClass",
+    "Places",
+    "Sizes",
+    "Strata",
+    "Units",
+    "Z",
+    "assess",
+    "count_codes",
+    "draw_ranks",
+    "match",
+    "place_ranks",
+    "sizes_for",
+]

@@ -1,0 +1,252 @@
+"""The card of a model: what it answers, how good it is and how one knows, where it may be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from geoml_ops.core.bands import Contract
+from geoml_ops.core.evidence import Applicability, Conformal, Score
+from geoml_ops.core.flow import Bundle, Entry, Evaluation, FeatureTable, FoldPlan, Judgement
+from geoml_ops.domain.card.agreement import calibration, confusion
+from geoml_ops.domain.card.parts import (
+    ASKS,
+    CREDIT,
+    METRICS,
+    WORDS,
+    bullets,
+    folds_words,
+    gap,
+    metric_words,
+    page,
+    paragraph,
+    score,
+    section,
+    table,
+)
+from geoml_ops.domain.scoring import caution
+
+_MEASURES = ("f1", "users_accuracy", "producers_accuracy", "iou")
+
+
+def card(
+    bundle: Bundle,
+    evaluation: Evaluation,
+    plan: FoldPlan,
+    features: FeatureTable,
+    contract: Contract,
+    *,
+    scenes: Sequence[str] = (),
+    judgement: Judgement | None = None,
+    entry: Entry | None = None,
+) -> str:
+    """Returns the page as HTML without links to anything outside itself.
+
+    Args:
+        bundle: what is served.
+        evaluation: how good its recipe was, honestly and not.
+        plan: the folds of the honest score.
+        features: the samples it learned from.
+        contract: bands that it reads, in its order.
+        scenes: names of the scenes it learned from.
+        judgement: what the gate said; None before it was asked.
+        entry: number in the registry; None before it was registered.
+    """
+    title = f"{evaluation.family.replace('_', ' ')} on {bundle.sensor}"
+    return page(
+        title,
+        [
+            f"<h1>{escape(title)}</h1>",
+            paragraph(f"{entry.model} {entry.number}" if entry else bundle.id, "quiet"),
+            section("Classes", _classes(bundle, evaluation, features)),
+            section("How good is it", _scores(evaluation), _estimand(evaluation, plan), _evidence(evaluation)),
+            section("Class by class", _per_class(evaluation)),
+            section("Where it confuses classes", confusion(evaluation)),
+            section("Is it as sure as it should be", calibration(evaluation)),
+            section("Where it may be asked", _applicability(bundle.applicability)),
+            section("Sets of classes", _conformal(bundle.conformal)),
+            section("The gate", _gate(judgement)) if judgement else "",
+            section("What it reads", _bands(bundle, contract)),
+            section("Does the graph equal the fitted model", _parity(bundle)),
+            section("Where it comes from", _lineage(bundle, evaluation, features, scenes, judgement, entry)),
+            paragraph(CREDIT, "quiet small"),
+        ],
+    )
+
+
+def _classes(bundle: Bundle, evaluation: Evaluation, features: FeatureTable) -> str:
+    rows = [
+        (
+            str(code),
+            f'<span class=swatch style="background:{escape(colour)}"></span>{escape(name)}',
+            str(features.n_samples.get(name, 0)),
+            f"{evaluation.per_class_f1[name]:.2f}" if name in evaluation.per_class_f1 else "never seen or answered",
+        )
+        for code, (name, colour) in enumerate(zip(bundle.classes, bundle.colours, strict=True))
+    ]
+    return table(("code", "class", "samples", "F1, held-out ground"), rows)
+
+
+def _scores(evaluation: Evaluation) -> str:
+    rows = [
+        (
+            metric_words(metric),
+            score(found),
+            score(evaluation.optimism[metric]) if metric in evaluation.optimism else "not asked",
+        )
+        for metric, found in evaluation.scores.items()
+    ]
+    return table(("measure", "held-out ground: this counts", "random folds: optimism"), rows, strong=0)
+
+
+def _estimand(evaluation: Evaluation, plan: FoldPlan) -> str:
+    audit, size = plan.audit, plan.block_size
+    apart = (
+        f" The least distance between training and test samples is {audit.least_distance_m:.0f} m, "
+        f"{audit.n_shared_polygons} polygons and {audit.n_shared_pixels} source pixels are on both sides."
+        if audit
+        else ""
+    )
+    reach = (
+        f" Blocks were sized by the range of {size.column}, {size.range_m:.0f} m."
+        if size and size.range_m is not None
+        else ""
+    )
+    chosen = (
+        f" The recipe is the best of {len(evaluation.selected_from)}; the score is that of choosing, from nested folds."
+        if evaluation.selected_from
+        else ""
+    )
+    folds = ", ".join(f"{value:.2f}" for value in evaluation.per_fold)
+    return (
+        f"<p>The first column answers for <strong>{escape(evaluation.estimand)}</strong>: "
+        f"{escape(ASKS[evaluation.estimand])}. It comes from {escape(folds_words(plan))}; intervals are 95 %, from "
+        f"{plan.n_blocks} blocks.{escape(apart + reach + chosen)} The second column mixes neighbouring pixels into "
+        "training and test; it is shown only to tell how much that flatters.</p>" + paragraph(f"Fold by fold: {folds}.")
+    )
+
+
+def _evidence(evaluation: Evaluation) -> str:
+    main = next(iter(evaluation.scores.values()), None)
+    if main is None:
+        return ""
+    n = sum(map(sum, evaluation.confusion))
+    worth = (
+        f"The {n:,} samples tell as much about {next(map(metric_words, evaluation.scores))} as "
+        f"{main.n_effective:,.0f} independent ones would"
+        + (f": neighbours repeat each other (design effect {main.design_effect:.1f})." if main.design_effect else ".")
+        if main.n_effective is not None
+        else ""
+    )
+    careful = caution(main.n_blocks)
+    return (paragraph(worth) if worth else "") + (paragraph(careful, "note") if careful else "")
+
+
+def _per_class(evaluation: Evaluation) -> str:
+    seen = [name for name in evaluation.classes if name in evaluation.per_class]
+    measures = [m for m in _MEASURES if any(m in evaluation.per_class[name] for name in seen)]
+    if not measures:
+        return ""
+
+    def cell(found: Score | None) -> str:
+        return score(found) if found else "undefined"
+
+    rows = [(escape(name), *(cell(evaluation.per_class[name].get(m)) for m in measures)) for name in seen]
+    return table(("class", *(METRICS[m] for m in measures)), rows) + paragraph(
+        "Pooled over held-out ground; intervals are 95 %, from blocks. These are agreements with the labels, not the "
+        "accuracy of a map: that needs a probability sample.",
+        "quiet small",
+    )
+
+
+def _applicability(area: Applicability | None) -> str:
+    if area is None:
+        return ""
+    heaviest = sorted(area.weights.items(), key=lambda item: -item[1])[:5]
+    matters = ", ".join(f"{name} {weight:.2f}" for name, weight in heaviest)
+    return paragraph(
+        f"Every pixel of a map carries its dissimilarity to the {area.n_references:,} reference samples inside the "
+        f"graph (of {area.n_samples:,}). Beyond {area.threshold:.3f} the model was never tried and the score above does "
+        f"not hold. Over the folds of that score {area.outside_share:.1%} of the samples are outside; a sample has "
+        f"{area.mean_density:.1f} others within the threshold on average."
+    ) + paragraph(f"Threshold: {area.definition}. Features that weigh most: {matters or 'none'}.", "quiet small")
+
+
+def _conformal(sets: Conformal | None) -> str:
+    if sets is None:
+        return ""
+    rows = [(escape(name), f"{limit:.3f}") for name, limit in sets.quantiles.items()]
+    measured, kept = sets.measured, len(sets.regions)
+    return (
+        paragraph(
+            f"Beside the most likely class a map can name every class a pixel may have. Promised: the true class is "
+            f"among them for {sets.coverage:.0%} of pixels. Measured on held-out ground: {measured.value:.1%} "
+            f"[{measured.low:.1%}, {measured.high:.1%}] over {measured.n_blocks} blocks; "
+            f"{sets.low_blocks_share:.0%} of the blocks fall short by a tenth or more. "
+            f"{sets.mean_set_size:.2f} classes per pixel on average."
+        )
+        + table(("class", "belongs to the set up to 1 − probability of"), rows)
+        + paragraph(
+            f"Method: {sets.method}. "
+            + (f"{kept} regions have limits of their own." if kept else "The same limits hold everywhere."),
+            "quiet small",
+        )
+    )
+
+
+def _gate(judgement: Judgement) -> str:
+    return (
+        f"<p><strong>{escape(judgement.outcome)}</strong>, {escape(WORDS[judgement.outcome])}. Compared with "
+        f"{escape(judgement.against)} in {metric_words(judgement.metric)}, for {escape(judgement.estimand)}: difference "
+        f"{gap(judgement.difference)} over {judgement.difference.n_blocks} blocks; margin {judgement.margin:.3f}, "
+        f"detectable {judgement.detectable:.3f}.</p>" + bullets(judgement.objections)
+    )
+
+
+def _bands(bundle: Bundle, contract: Contract) -> str:
+    rows = [
+        (escape(band.name), escape(band.common_name), f"{band.centre_nm:g}", f"{band.gsd_m:g}", band.resampling)
+        for band in contract.bands
+    ]
+    rule = bundle.radiometry
+    return table(("band", "common name", "centre, nm", "pixel as delivered, m", "resampled"), rows) + paragraph(
+        f"Digital numbers in pixels of {bundle.pixel_m:g} m; reflectance = (DN {rule.offset_dn:+g}) · "
+        f"{rule.scale:g}; {rule.nodata:g} means not observed. Scenes that declare another offset are brought to this "
+        f"one; scenes that declare none are refused. Features: {', '.join(bundle.features)}. "
+        f"Halo {bundle.halo_px} px."
+    )
+
+
+def _parity(bundle: Bundle) -> str:
+    parity = bundle.parity
+    rows = [(escape(kind), str(parity.rows[kind]), f"{worst:.1e}") for kind, worst in parity.worst.items()]
+    said = "The graph agrees" if parity.passed else "The graph does NOT agree"
+    return table(("rows of real samples", "number", "largest difference in probability"), rows) + paragraph(
+        f"{said} with the fitted model within {parity.tolerance:g}; {parity.n_label_mismatches} labels differ."
+    )
+
+
+def _lineage(
+    bundle: Bundle,
+    evaluation: Evaluation,
+    features: FeatureTable,
+    scenes: Sequence[str],
+    judgement: Judgement | None,
+    entry: Entry | None,
+) -> str:
+    params = ", ".join(f"{name} {value}" for name, value in sorted(evaluation.params.items()))
+    rows = [
+        ("entry", entry.id if entry else ""),
+        ("judgement", judgement.id if judgement else ""),
+        ("bundle", bundle.id),
+        ("graph SHA-256", bundle.file.sha256),
+        ("evaluation", evaluation.id),
+        ("recipe", f"{evaluation.family}: {params or 'defaults'}"),
+        ("chosen from", ", ".join(evaluation.selected_from)),
+        ("fold plan", evaluation.plan),
+        ("feature table", features.id),
+        ("experiment", features.experiment),
+        ("data version", bundle.version),
+        ("scenes", ", ".join(scenes)),
+    ]
+    return table(("what", "id"), [(what, f"<code>{escape(said)}</code>") for what, said in rows if said])

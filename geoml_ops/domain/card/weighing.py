@@ -1,0 +1,137 @@
+"""What a verdict weighed, part by part: evidence, classes, guards, tests beside, what the look cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+
+from geoml_ops.core.evidence import BesideTest, ClassTest, Guard
+from geoml_ops.core.flow import Judgement
+from geoml_ops.domain.card.drawing import small_interval
+from geoml_ops.domain.card.parts import WORDS, facts, gap, paragraph, passed, table
+
+_TIMES = {1: "now", 2: "twice as many", 4: "four times as many"}
+
+
+def evidence(judgement: Judgement) -> str:
+    """Returns what this evidence could have shown, and what more blocks would buy.
+
+    The smallest difference that usually shows falls with the square root of the number of blocks.
+    """
+    n, seen, margin = judgement.difference.n_blocks, judgement.detectable, judgement.margin
+    if n < 2 or seen <= 0:
+        return paragraph(f"{n} blocks give no interval: what they could show is not known.", "note")
+    rows = [(name, f"{n * times:,}", f"{seen / math.sqrt(times):.3f}") for times, name in _TIMES.items()]
+    if 0 < margin < seen:
+        needed = math.ceil(n * (seen / margin) ** 2)
+        rows.append(("to see a gain as small as the margin", f"{needed:,}", f"{margin:.3f}"))
+    enough = (
+        "" if margin < seen else f" A gain as small as the margin of {margin:.3f} would have shown with this evidence."
+    )
+    return (
+        paragraph(
+            f"With {n} blocks a difference of {seen:.3f} or more would usually show; a smaller one would often stay "
+            f"hidden, whoever is better.{enough} More labelled ground would change that, as long as it is like this "
+            "ground:"
+        )
+        + table(("labelled blocks", "number", "smallest difference that usually shows"), rows)
+        + paragraph("More samples in the same blocks would change little: neighbours repeat each other.", "quiet small")
+    )
+
+
+def class_tests(classes: Sequence[ClassTest]) -> str:
+    """Returns one row per class that must not get worse; nothing where no class was named."""
+    if not classes:
+        return ""
+    reach = max(max(abs(c.difference.low), abs(c.difference.high), c.margin) for c in classes) or 0.01
+    rows = [
+        (
+            escape(c.name),
+            small_interval(c.difference, c.margin, reach),
+            gap(c.difference),
+            f"{c.margin:.3f}",
+            f"{c.p:.4f}",
+            f"{c.level:.4f}",
+            passed(c.passed),
+        )
+        for c in classes
+    ]
+    heads = (
+        "class",
+        "F1, challenger minus the other",
+        "difference",
+        "margin",
+        "p, one-sided",
+        "Holm's level",
+        "passed",
+    )
+    return table(heads, rows) + paragraph(
+        "Each class may lose its margin (dashed) at most. A class passes where p is at or below its level; the levels "
+        "share the error among the classes (Holm 1979), and after the first that fails no further one passes.",
+        "quiet small",
+    )
+
+
+def guards(asked: Sequence[Guard]) -> str:
+    """Returns what else the challenger was asked; nothing where nothing was."""
+    if not asked:
+        return ""
+    rows = [
+        (
+            escape(g.name),
+            f"{g.value:.3f}",
+            "none set" if g.limit is None else f"{g.limit:.3f}",
+            passed(g.passed),
+            escape(g.sentence),
+        )
+        for g in asked
+    ]
+    return table(("asked for", "found", "limit", "passed", "in words"), rows)
+
+
+def beside(tests: Sequence[BesideTest]) -> str:
+    """Returns tests that are shown and decide nothing; nothing where none were made."""
+    if not tests:
+        return ""
+    rows = [(escape(t.name), f"{t.statistic:.3f}", f"{t.p:.4f}", escape(t.sentence)) for t in tests]
+    return paragraph("These are shown, they do not decide.") + table(("test", "statistic", "p", "in words"), rows)
+
+
+def ledger(judgement: Judgement, earlier: Sequence[Judgement]) -> str:
+    """Returns what this look at held-out ground cost, and the looks before it; nothing without a ledger.
+
+    Args:
+        judgement: with what it spent.
+        earlier: the looks before it at the same ground, oldest first.
+    """
+    spent = judgement.spending
+    if spent is None:
+        return ""
+    due = (
+        paragraph("A fresh sample is due: what is left of alpha cannot promote anything sensible.", "note")
+        if spent.fresh_sample_due
+        else ""
+    )
+    rows = [
+        (f"{s.look}", escape(j.challenger), escape(WORDS[j.outcome]), f"{s.level:.4f}", f"{s.wealth_after:.4f}")
+        for j in (*earlier, judgement)
+        if (s := j.spending) is not None
+    ]
+    return (
+        paragraph(
+            f"Each look at the same held-out ground makes the next surprise less surprising. So looks are paid from a "
+            f"budget of alpha, and a promotion earns some back (alpha-investing). This was look {spent.look}."
+        )
+        + facts(
+            (
+                (f"{spent.wealth_before:.4f}", "alpha left before this look"),
+                (f"{spent.level:.4f}", "one-sided level it was tested at"),
+                (f"{spent.wealth_after:.4f}", "alpha left after it"),
+                (f"{spent.fresh_share:.0%}", "of the ground, never looked at before"),
+            )
+        )
+        + due
+        + (table(("look", "challenger", "outcome", "level", "alpha left"), rows) if len(rows) > 1 else "")
+        + f'<p class="quiet small">Ground <code>{escape(spent.ground)}</code></p>'
+    )

@@ -1,3 +1,0 @@
-"""Sets of classes that hold the true one as often as promised, calibrated on out-of-fold answers."""
-
-from __future__ import annotations

@@ -1,0 +1,166 @@
+"""What is known of every pixel, one byte per pixel and layer, as a map stores it; 255 stands for "no answer"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoml_ops.core.grid import Window
+
+NODATA_CLASS = NODATA = 255
+CEILING = 250
+"""Largest number of a layer that counts or compares; it stands for itself and everything beyond."""
+BITS = 7
+"""Classes whose membership one byte keeps; the eighth bit would make 255, "no answer", a set."""
+
+Bytes = NDArray[np.uint8]
+
+
+class Answer(Protocol):
+    """What a graph says about a batch of tiles."""
+
+    @property
+    def probability(self) -> NDArray[np.float32]:
+        """Float32 ``[batch, class, y, x]``."""
+        ...
+
+    @property
+    def valid(self) -> NDArray[np.bool_]:
+        """``[batch, 1, y, x]``, true where there is an answer."""
+        ...
+
+    @property
+    def dissimilarity(self) -> NDArray[np.float32] | None:
+        """Float32 ``[batch, 1, y, x]``, NaN where there is no answer; None where the graph does not say."""
+        ...
+
+    @property
+    def density(self) -> NDArray[np.float32] | None:
+        """Float32 ``[batch, 1, y, x]``, samples within the threshold; NaN and None as for dissimilarity."""
+        ...
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What a model says of every pixel; layers that it does not have are None.
+
+    Attributes:
+        classes: ``(y, x)`` codes, 255 for "no answer".
+        confidence: float32 ``(y, x)`` probability (0 to 1) of that class; NaN where there is no answer.
+        set_size: ``(y, x)`` number of classes in the pixel's set, from 1.
+        members: ``(layer, y, x)`` which classes those are: bit ``k`` of layer ``j`` stands for class ``7 j + k``.
+        dissimilarity: ``(y, x)`` percent of the threshold, see :func:`percent_of_threshold`.
+        density: ``(y, x)`` samples within the threshold, rounded down, at most 250.
+    """
+
+    classes: Bytes
+    confidence: NDArray[np.float32]
+    set_size: Bytes | None = None
+    members: Bytes | None = None
+    dissimilarity: Bytes | None = None
+    density: Bytes | None = None
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Where there is an answer, ``(y, x)``."""
+        return np.asarray(self.classes != NODATA_CLASS)
+
+    @property
+    def outside(self) -> NDArray[np.bool_] | None:
+        """Where an answer lies beyond the area of applicability, ``(y, x)``; None where that is not known."""
+        return None if self.dissimilarity is None else outside(self.dissimilarity)
+
+    def larger(self, height: int, width: int) -> Layers:
+        """Returns layers of the same kinds over a larger area, without any answer yet."""
+        blank = {
+            field.name: np.full((*layer.shape[:-2], height, width), _blank(layer), layer.dtype)
+            for field in fields(self)
+            if (layer := getattr(self, field.name)) is not None
+        }
+        return Layers(**blank)
+
+    def put(self, part: Layers, window: Window) -> None:
+        """Writes the layers of a window into these."""
+        for field in fields(self):
+            if (layer := getattr(part, field.name)) is not None:
+                getattr(self, field.name)[..., *window.slices()] = layer
+
+
+def layers_of(
+    answer: Answer,
+    core: tuple[slice, slice],
+    threshold: float | None,
+    member: NDArray[np.bool_] | None,
+) -> Layers:
+    """Returns the layers of one answered tile.
+
+    Args:
+        answer: to a batch of one.
+        core: rows and columns of the tile without its halo.
+        threshold: dissimilarity beyond which a pixel is outside; None leaves its layers out.
+        member: ``(class, y, x)`` classes in the set of each pixel of the core; None leaves its layers out.
+
+    Raises:
+        ValueError: a threshold is given, and the graph does not say how dissimilar pixels are.
+    """
+    probability = answer.probability[0][:, *core]
+    known = answer.valid[0, 0][core].astype(bool)
+    classes = np.where(known, probability.argmax(axis=0), NODATA_CLASS).astype(np.uint8)
+    confidence = np.where(known, probability.max(axis=0), np.nan).astype(np.float32)
+    far = near = size = bits = None
+    if member is not None:
+        size = np.where(known, np.minimum(member.sum(axis=0), CEILING), NODATA).astype(np.uint8)
+        bits = np.where(known, packed(member), NODATA).astype(np.uint8)
+    if threshold is not None:
+        if answer.dissimilarity is None or answer.density is None:
+            raise ValueError("a threshold is given, but the graph does not say how dissimilar pixels are")
+        far = percent_of_threshold(answer.dissimilarity[0, 0][core], threshold, known)
+        samples = np.nan_to_num(answer.density[0, 0][core])
+        near = np.where(known, np.clip(np.floor(samples), 0, CEILING), NODATA).astype(np.uint8)
+    return Layers(classes, confidence, size, bits, far, near)
+
+
+def percent_of_threshold(dissimilarity: NDArray[np.float32], threshold: float, known: NDArray[np.bool_]) -> Bytes:
+    """Returns dissimilarity in percent of the threshold, rounded up, at most 250; 255 where not ``known``.
+
+    Above 100 exactly where the pixel is outside; a number that is missing counts as outside.
+    """
+    within = dissimilarity <= threshold
+    percent = np.ceil(dissimilarity.astype(np.float64) / max(threshold, np.finfo(np.float64).tiny) * 100.0)
+    percent = np.where(within, np.minimum(percent, 100), np.clip(np.nan_to_num(percent, nan=CEILING), 101, CEILING))
+    return np.where(known, percent, NODATA).astype(np.uint8)
+
+
+def outside(dissimilarity: Bytes) -> NDArray[np.bool_]:
+    """Returns where a layer of dissimilarity, in percent of the threshold, lies beyond it."""
+    return np.asarray((dissimilarity > 100) & (dissimilarity != NODATA))
+
+
+def packed(member: NDArray[np.bool_]) -> Bytes:
+    """Returns membership ``(class, …)`` as bits ``(layer, …)``, seven classes a layer.
+
+    >>> packed(np.array([True, False, True] + [False] * 4 + [True])).tolist()
+    [5, 1]
+    """
+    layers = [
+        sum(one.astype(np.uint8) << np.uint8(bit) for bit, one in enumerate(member[first : first + BITS]))
+        for first in range(0, len(member), BITS)
+    ]
+    return np.asarray(layers, dtype=np.uint8)
+
+
+def members_of(bits: Bytes, n_classes: int) -> NDArray[np.bool_]:
+    """Returns membership ``(class, …)`` from the bits that :func:`packed` gave.
+
+    >>> members_of(np.array([5, 1], np.uint8), 8).tolist()
+    [True, False, True, False, False, False, False, True]
+    """
+    found = [(bits[code // BITS] >> np.uint8(code % BITS)) & np.uint8(1) for code in range(n_classes)]
+    return np.stack(found).astype(np.bool_)
+
+
+def _blank(layer: NDArray[np.uint8] | NDArray[np.float32]) -> float:
+    return NODATA if layer.dtype == np.uint8 else np.nan

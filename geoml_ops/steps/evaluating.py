@@ -1,0 +1,175 @@
+"""Answers out of folds become an evaluation: of one recipe, or of choosing between several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoml_ops.adapters.nouns import Shelf
+from geoml_ops.core.evidence import Panel, Score
+from geoml_ops.core.experiment import Experiment
+from geoml_ops.core.flow import Evaluation, FeatureTable, FoldPlan
+from geoml_ops.domain.fitting import OutOfFold, out_of_fold
+from geoml_ops.domain.folds import evidence_blocks, materialise
+from geoml_ops.domain.nesting import nested
+from geoml_ops.domain.scoring import class_f1, confusion, ece, metric_of, per_class_scores, reliability, scores_of
+from geoml_ops.steps.answers import keep_answers, open_answers
+from geoml_ops.steps.models import builder
+from geoml_ops.steps.places import Places
+from geoml_ops.steps.samples import Tabled, open_table
+
+SHUFFLES = 3
+Codes = NDArray[np.int64]
+
+
+def evaluated(places: Places, plans: Sequence[FoldPlan], experiment: Experiment, family: str) -> Evaluation:
+    """Returns how good one family is over the plans of a table.
+
+    Args:
+        places: where things are.
+        plans: the one that counts, the random one, and any others.
+        experiment: that the table was made for.
+        family: one of the experiment's.
+    """
+    honest, optimism, *others = plans
+    table = Shelf(places.nouns).get(FeatureTable, honest.table)
+    tabled, params = open_table(places, table), experiment.families[family]
+    build = builder(family, params, experiment)
+    answers = _answers(tabled, honest, build, len(experiment.classes), shuffles=SHUFFLES)
+    found = _Found(places, table, tabled, experiment)
+    return found.evaluation(
+        honest,
+        answers,
+        optimism_plan=optimism.id,
+        family=family,
+        params=params,
+        optimism=found.scores(optimism, _answers(tabled, optimism, build, len(experiment.classes))),
+        others=tuple(found.panel(plan, honest, build) for plan in others),
+    )
+
+
+def evaluated_choice(
+    places: Places, plan: FoldPlan, experiment: Experiment, found: Sequence[Evaluation], best: Evaluation
+) -> Evaluation:
+    """Returns how good choosing the best of several recipes is, from nested folds.
+
+    Args:
+        places: where things are.
+        plan: that all of them were evaluated on.
+        experiment: that the table was made for.
+        found: the evaluations to choose from.
+        best: the one whose recipe is chosen on all samples.
+
+    Raises:
+        BadInput: a train side is too small for folds inside it.
+    """
+    table = Shelf(places.nouns).get(FeatureTable, plan.table)
+    tabled, k = open_table(places, table), len(experiment.classes)
+    builds = {e.id: builder(e.family, e.params, experiment) for e in found}
+    answers = {e.id: open_answers(places, e.predictions).out_of_fold for e in found}
+    splits = materialise(plan, tabled.samples)
+    choice = nested(
+        plan, tabled.samples, tabled.features, splits, builds, answers, metric=experiment.gate.metric, n_classes=k
+    )
+    return _Found(places, table, tabled, experiment).evaluation(
+        plan,
+        choice.answers,
+        optimism_plan=best.optimism_plan,
+        family=best.family,
+        params=best.params,
+        optimism=best.optimism,
+        others=best.others,
+        selected_from=tuple(sorted(e.id for e in found)),
+    )
+
+
+def _answers(
+    tabled: Tabled, plan: FoldPlan, build: Callable[[int], Any], n_classes: int, *, shuffles: int = 0
+) -> OutOfFold:
+    splits = materialise(plan, tabled.samples)
+    return out_of_fold(tabled.features, tabled.samples.code, splits, build, n_classes, shuffles=shuffles)
+
+
+class _Found:
+    """Scores of answers to one table, all over the same blocks of evidence."""
+
+    def __init__(self, places: Places, table: FeatureTable, tabled: Tabled, experiment: Experiment) -> None:
+        self.places, self.table, self.tabled, self.experiment = places, table, tabled, experiment
+        self.classes = experiment.class_names
+
+    def scores(self, plan: FoldPlan, answers: OutOfFold) -> dict[str, Score]:
+        """Returns every pooled score of the samples that the plan tests."""
+        mine, code = answers.tested, self.tabled.samples.code
+        _, block = evidence_blocks(self.tabled.samples, plan.block_m)
+        found = scores_of(code[mine], answers.predicted[mine], block[mine], len(self.classes), plan.seed)
+        found["ece"] = ece(code[mine], answers.probability[mine], block[mine], seed=plan.seed)
+        return found
+
+    def panel(self, plan: FoldPlan, honest: FoldPlan, build: Callable[[int], Any]) -> Panel:
+        """Returns the scores of one more plan."""
+        answers = _answers(self.tabled, plan, build, len(self.classes))
+        repeats = plan.rules == honest.rules
+        _, block = evidence_blocks(self.tabled.samples, plan.block_m)
+        return Panel(
+            plan=plan.id,
+            method=plan.method,
+            estimand=plan.estimand,
+            repeat=plan.repeat,
+            scores=self.scores(plan, answers),
+            predictions=keep_answers(self.places, self.tabled, answers, block, self.classes) if repeats else None,
+        )
+
+    def evaluation(
+        self,
+        plan: FoldPlan,
+        answers: OutOfFold,
+        *,
+        optimism_plan: str,
+        family: str,
+        params: Mapping[str, float | int | str],
+        optimism: dict[str, Score],
+        others: tuple[Panel, ...],
+        selected_from: tuple[str, ...] = (),
+    ) -> Evaluation:
+        """Returns the evaluation of answers to the plan that counts."""
+        samples, k, mine = self.tabled.samples, len(self.classes), answers.tested
+        _, block = evidence_blocks(samples, plan.block_m)
+        code, said, where = samples.code[mine], answers.predicted[mine], block[mine]
+        counts = confusion(code, said, k)
+        scores = self.scores(plan, answers)
+        scores["no_skill_accuracy"] = scores_of(code, answers.no_skill[mine], where, k)["overall_accuracy"]
+        f1 = class_f1(counts)
+        return Evaluation(
+            table=self.table.id,
+            plan=plan.id,
+            optimism_plan=optimism_plan,
+            family=family,
+            params=dict(params),
+            estimand=plan.estimand,
+            classes=self.classes,
+            scores=scores,
+            optimism=optimism,
+            per_class_f1={n: float(v) for n, v in zip(self.classes, f1, strict=True) if np.isfinite(v)},
+            per_class=per_class_scores(code, said, where, self.classes, plan.seed),
+            per_fold=self._per_fold(plan, answers),
+            confusion=tuple(tuple(int(n) for n in row) for row in counts),
+            reliability=reliability(code, answers.probability[mine]),
+            importance=dict(zip(self.table.features, answers.importance.tolist(), strict=True)),
+            others=others,
+            selected_from=selected_from,
+            predictions=keep_answers(self.places, self.tabled, answers, block, self.classes),
+        )
+
+    def _per_fold(self, plan: FoldPlan, answers: OutOfFold) -> tuple[float, ...]:
+        """Returns the gate's metric fold by fold; of a leave-one-out plan nothing, a fold there is one sample."""
+        if plan.method in ("buffered_loo", "nndm"):
+            return ()
+        code, k = self.tabled.samples.code, len(self.classes)
+        folds = (answers.fold == number for number in range(plan.n_folds))
+        return tuple(
+            float(metric_of(confusion(code[mine], answers.predicted[mine], k), self.experiment.gate.metric))
+            for mine in folds
+        )
