@@ -1,4 +1,4 @@
-"""A task that asks a person whether a promoted model may become the champion; Airflow shows it under Required Actions."""
+"""A task that asks a person whether a promoted model may become the champion, under Airflow's Required Actions."""
 
 from __future__ import annotations
 

@@ -20,7 +20,8 @@ def classify(url: str, raster: Path, out: Path, *, timeout_s: float = 600.0) -> 
         timeout_s: how long to wait for the answer.
 
     Returns:
-        ``prediction``, ``model``, ``number``, ``bundle`` as the service names them.
+        ``prediction``, ``number`` and ``bundle`` as the service names them, ``outside_share`` (0 to 1) and
+        ``mean_set_size`` where the model knows them, and ``map``, the file.
 
     Raises:
         BadInput: the service refused the raster; its own sentence is passed on.
@@ -45,4 +46,6 @@ def classify(url: str, raster: Path, out: Path, *, timeout_s: float = 600.0) -> 
     with whole_file(out) as part:
         part.write_bytes(answer.content)
     names = {"prediction": "X-Prediction-Id", "number": "X-Model-Number", "bundle": "X-Bundle-Id"}
-    return {key: answer.headers.get(header, "") for key, header in names.items()} | {"map": str(out)}
+    trust = {"outside_share": "X-Outside-Share", "mean_set_size": "X-Mean-Set-Size"}
+    known = {key: answer.headers[header] for key, header in trust.items() if header in answer.headers}
+    return {key: answer.headers.get(header, "") for key, header in names.items()} | known | {"map": str(out)}

@@ -11,7 +11,6 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -20,7 +19,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from geoml_ops.adapters import png, raster
+from geoml_ops.adapters import raster
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.predictions import MAP, PICTURE, PredictionLog
 from geoml_ops.core.errors import BadInput, GeomlError, NotFound
@@ -29,15 +28,20 @@ from geoml_ops.core.noun import Noun
 from geoml_ops.platform.log import logger
 from geoml_ops.settings import Settings
 from geoml_ops.steps import classify, trace
+from geoml_ops.steps.pixels import pixel_of
 from serving.follow import Follower
+from serving.pictures import IMAGE, picture
 from serving.schemas import (
+    applicability_row,
     error_body,
     legend,
     message_of,
     pixel_row,
     prediction_row,
     score_row,
+    sets_row,
     status_of,
+    trust_headers,
 )
 
 PAGE = Path(__file__).parent / "page"
@@ -45,8 +49,6 @@ MAP_TYPE = "image/tiff; application=geotiff; profile=cloud-optimized"
 AT_ONCE = 2
 LEFTOVER_S = 3600.0
 _NAME = re.compile(r"[\w .,()+-]{1,80}")
-# From "not sure" to "sure": dark blue over green to yellow, even steps in brightness.
-_RAMP = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 _log = logger("service")
 N = TypeVar("N", bound=Noun)
 
@@ -107,6 +109,8 @@ class Routes:
                 "bundle": model.bundle.as_json() | {"id": model.bundle.id},
                 "contract": model.contract.model_dump(mode="json"),
                 "classes": legend(model.bundle),
+                "applicability": applicability_row(model.bundle),
+                "sets": sets_row(model.bundle),
                 "evaluation": score_row(self._kept(Evaluation, model.bundle.evaluation)),
             }
         )
@@ -138,6 +142,7 @@ class Routes:
                 "X-Model-Number": str(model.release.number),
                 "X-Bundle-Id": model.bundle.id,
                 "X-Graph-SHA256": model.bundle.file.sha256,
+                **trust_headers(prediction),
             },
         )
 
@@ -158,24 +163,20 @@ class Routes:
         return FileResponse(self._file(request, MAP), media_type=MAP_TYPE, filename="classified.tif")
 
     def map_png(self, request: Request) -> Response:
-        """Returns one layer of a map as a picture: classes, confidence, or the image that was sent."""
+        """Returns one layer of a map as a picture, or the image that was sent."""
         layer = request.query_params.get("layer", "classes")
-        if layer not in ("classes", "confidence", "image"):
-            raise BadInput(f"There is no layer {layer[:40]!r}.", "classes, confidence or image")
         keep = {"Cache-Control": "private, max-age=3600"}
-        if layer == "image":
+        if layer == IMAGE:
             return FileResponse(self._file(request, PICTURE), media_type="image/png", headers=keep)
         path = self._file(request, MAP)
-        codes = raster.read(path, bands=[0 if layer == "classes" else 1])[0]
-        step = max(1, -(-max(codes.shape) // classify.PICTURE_PX))
-        colours = self._colours(request.path_params["id"]) if layer == "classes" else _ramp()
-        return Response(png.paletted(codes[::step, ::step], colours), media_type="image/png", headers=keep)
+        bundle = self.shelf.get(Bundle, self.shelf.get(Prediction, request.path_params["id"]).bundle)
+        return Response(picture(path, layer, bundle.colours), media_type="image/png", headers=keep)
 
     def at(self, request: Request) -> Response:
         """Returns what a map says at a point, and where that came from."""
         path = self._file(request, MAP)
         easting, northing = _number(request, "easting"), _number(request, "northing")
-        pixel = trace.pixel_of(path, easting, northing)
+        pixel = pixel_of(path, easting, northing)
         links = trace.trace(self.places, path, easting, northing)
         return JSONResponse(pixel_row(pixel, links, easting, northing))
 
@@ -191,11 +192,6 @@ class Routes:
         if not path.exists():
             raise NotFound(f"The file of {prediction.id} is not kept any more.", "classify the raster again")
         return path
-
-    def _colours(self, prediction_id: str) -> list[tuple[int, int, int, int]]:
-        prediction = self.shelf.get(Prediction, prediction_id)
-        bundle = self.shelf.get(Bundle, prediction.bundle)
-        return [(int(c[1:3], 16), int(c[3:5], 16), int(c[5:7], 16), 255) for c in bundle.colours]
 
 
 async def _receive(request: Request, path: Path) -> None:
@@ -215,12 +211,6 @@ def _number(request: Request, name: str, default: float | None = None) -> float:
     if not math.isfinite(value):
         raise BadInput(f"{name} is not a number.", f"?{name}=…")
     return value
-
-
-def _ramp() -> list[tuple[int, int, int, int]]:
-    steps = np.linspace(0, len(_RAMP) - 1, 101)
-    parts = [np.interp(steps, range(len(_RAMP)), [c[i] for c in _RAMP]) for i in range(3)]
-    return [(int(r), int(g), int(b), 255) for r, g, b in zip(*parts, strict=True)]
 
 
 def _refused(request: Request, error: Exception) -> Response:

@@ -18,7 +18,9 @@ from geoml_ops.core.errors import (
     Unavailable,
 )
 from geoml_ops.core.flow import Bundle, Evaluation, Prediction
-from geoml_ops.steps.trace import Link, Pixel
+from geoml_ops.steps.pixels import Pixel, of_trust
+from geoml_ops.steps.trace import Link
+from serving.pictures import hex_of, set_colours
 
 
 class TooSlow(GeomlError):
@@ -101,10 +103,54 @@ def score_row(evaluation: Evaluation | None) -> dict[str, Any] | None:
     }
 
 
+def applicability_row(bundle: Bundle) -> dict[str, Any] | None:
+    """Returns where the model may be asked, None where it does not know."""
+    said = bundle.applicability
+    if said is None:
+        return None
+    kept = ("definition", "threshold", "mean_distance", "n_samples", "n_references", "mean_density", "outside_share")
+    return {
+        **{name: getattr(said, name) for name in kept},
+        "plan": said.plan,
+        "weights": said.weights,
+        "sentence": f"It knows ground like its {said.n_samples} samples; beyond {said.threshold:.3g} times their mean "
+        f"distance an answer is outside. Of held-out samples {_percent(said.outside_share)} were.",
+    }
+
+
+def sets_row(bundle: Bundle) -> dict[str, Any] | None:
+    """Returns what its sets of classes promise and hold, None where the model has none."""
+    said = bundle.conformal
+    if said is None:
+        return None
+    low, high = _percent(said.measured.low), _percent(said.measured.high)
+    regions = f" {len(said.regions)} regions have quantiles of their own." if said.regions else ""
+    return {
+        "coverage": said.coverage,
+        "measured": said.measured.model_dump(),
+        "mean_set_size": said.mean_set_size,
+        "low_blocks_share": said.low_blocks_share,
+        "method": said.method,
+        "quantiles": said.quantiles,
+        "regions": [region.model_dump() for region in said.regions],
+        "plan": said.plan,
+        "sentence": f"Sets of classes held the true one on {_percent(said.measured.value)} of held-out ground ({low} "
+        f"to {high} from {said.measured.n_blocks} blocks); {_percent(said.coverage)} are promised. A set holds "
+        f"{said.mean_set_size:.1f} of {len(bundle.classes)} classes; {_percent(said.low_blocks_share)} of the blocks "
+        f"fall short by a tenth or more.{regions}",
+    }
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
+
+
 def prediction_row(prediction: Prediction, bundle: Bundle | None, at: str) -> dict[str, Any]:
     """Returns what a list of predictions shows of one."""
     shares = prediction.class_shares
     classes = legend(bundle) if bundle else []
+    known = {"set_size": prediction.mean_set_size, "dissimilarity": prediction.outside_share}
+    known["outside"] = prediction.outside_share
     return {
         "id": prediction.id,
         "at": at,
@@ -116,9 +162,20 @@ def prediction_row(prediction: Prediction, bundle: Bundle | None, at: str) -> di
         "source_sha256": prediction.source.sha256,
         "valid_share": prediction.valid_share,
         "mean_confidence": prediction.mean_confidence,
+        "outside_share": prediction.outside_share,
+        "mean_set_size": prediction.mean_set_size,
+        "layers": ["classes", "confidence", *(name for name, value in known.items() if value is not None), "image"],
+        "coverage": bundle.conformal.coverage if bundle and bundle.conformal else None,
+        "set_colours": [hex_of(colour) for colour in set_colours(len(classes))],
         "grid": prediction.grid.model_dump(),
         "classes": [{**entry, "share": shares.get(str(entry["name"]), 0.0)} for entry in classes],
     }
+
+
+def trust_headers(prediction: Prediction) -> dict[str, str]:
+    """Returns how far a map may be trusted as headers of the answer that carries it; what is not known is left out."""
+    said = {"X-Outside-Share": prediction.outside_share, "X-Mean-Set-Size": prediction.mean_set_size}
+    return {name: f"{value:g}" for name, value in said.items() if value is not None}
 
 
 def pixel_row(pixel: Pixel, links: Iterable[Link], easting: float, northing: float) -> dict[str, Any]:
@@ -130,5 +187,11 @@ def pixel_row(pixel: Pixel, links: Iterable[Link], easting: float, northing: flo
         "col": pixel.col,
         "class": pixel.name,
         "confidence": pixel.confidence,
+        "set": None if pixel.possible is None else list(pixel.possible),
+        "coverage": pixel.coverage,
+        "dissimilarity": pixel.dissimilarity,
+        "outside": pixel.outside,
+        "density": pixel.density,
+        "trust": of_trust(pixel),
         "lineage": [{"kind": link.noun.kind, "id": link.noun.id, "sentence": link.sentence} for link in links],
     }

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from geoml_ops.adapters.raster import write_scene
 from geoml_ops.core.bands import SENTINEL_2_L1C, Radiometry
+from geoml_ops.core.evidence import Applicability, Conformal, Score
 from geoml_ops.core.flow import Bundle, Parity
 from geoml_ops.core.grid import Grid
 from geoml_ops.core.noun import FileRef
@@ -22,8 +23,35 @@ DECLARED = Radiometry(scale=1e-4, offset_dn=0.0, nodata=0.0)
 WEST, TOP = 389940.0, 5830040.0
 
 
-def graph(steepness: float = 0.01) -> bytes:
-    """A bundle graph of the house's signature: green = sigmoid(steepness * (B08 - B04)), NaN is no answer."""
+#: A pixel is as dissimilar as its B02 is bright, and outside where that is above 800.
+APPLICABILITY = Applicability(
+    plan="plan-00000000000000aa",
+    definition="B02 / 1000, version 1",
+    threshold=0.8005,
+    mean_distance=1.0,
+    weights={"B02": 1.0},
+    n_samples=100,
+    n_references=100,
+    mean_density=50.0,
+    outside_share=0.05,
+)
+#: Bare belongs to a set from a probability of 0.3 on, green from 0.05 on.
+CONFORMAL = Conformal(
+    plan="plan-00000000000000aa",
+    coverage=0.9,
+    method="split-conformal, made up",
+    quantiles={"bare": 0.7, "green": 0.95},
+    measured=Score(value=0.91, low=0.87, high=0.95, n_blocks=30),
+    mean_set_size=1.4,
+    low_blocks_share=0.1,
+)
+
+
+def graph(steepness: float = 0.01, *, says_how_far: bool = False) -> bytes:
+    """A bundle graph of the house's signature: green = sigmoid(steepness * (B08 - B04)), NaN is no answer.
+
+    One that says how far also answers dissimilarity B02 / 1000, and a density of as many samples as B02 is below 800.
+    """
     pixels = ["batch", None, "y", "x"]
     numbers = {
         "weights": np.array([0, 0, -steepness, steepness], np.float32).reshape(1, 4, 1, 1),
@@ -44,6 +72,23 @@ def graph(steepness: float = 0.01) -> bytes:
         helper.make_node("Concat", ["bare", "green"], ["both"], axis=1),
         helper.make_node("Where", ["seen", "both", "zero"], ["probability"]),
     ]
+    outputs = ["dissimilarity", "density"] if says_how_far else []
+    if says_how_far:
+        numbers |= {
+            "blue": np.array([1e-3, 0, 0, 0], np.float32).reshape(1, 4, 1, 1),
+            "bound": np.array(0.8, np.float32),
+            "thousand": np.array(1000, np.float32),
+            "nothing": np.array(np.nan, np.float32),
+        }
+        nodes += [
+            helper.make_node("Mul", ["dn", "blue"], ["blues"]),
+            helper.make_node("ReduceSum", ["blues", "axis"], ["far"], keepdims=1),
+            helper.make_node("Where", ["seen", "far", "nothing"], ["dissimilarity"]),
+            helper.make_node("Sub", ["bound", "far"], ["left"]),
+            helper.make_node("Mul", ["left", "thousand"], ["below"]),
+            helper.make_node("Clip", ["below", "zero"], ["near"]),
+            helper.make_node("Where", ["seen", "near", "nothing"], ["density"]),
+        ]
     shape = lambda n: [n if s is None else s for s in pixels]  # noqa: E731
     body = helper.make_graph(
         nodes,
@@ -52,6 +97,7 @@ def graph(steepness: float = 0.01) -> bytes:
         [
             helper.make_tensor_value_info("probability", TensorProto.FLOAT, shape(2)),
             helper.make_tensor_value_info("valid", TensorProto.UINT8, shape(1)),
+            *[helper.make_tensor_value_info(name, TensorProto.FLOAT, shape(1)) for name in outputs],
         ],
         [numpy_helper.from_array(value, name) for name, value in numbers.items()],
     )
@@ -60,10 +106,17 @@ def graph(steepness: float = 0.01) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def write_bundle(folder: Path, steepness: float = 0.01, evaluation: str = "evaluation-00000000000000aa") -> Bundle:
+def write_bundle(
+    folder: Path,
+    steepness: float = 0.01,
+    evaluation: str = "evaluation-00000000000000aa",
+    *,
+    applicability: Applicability | None = None,
+    conformal: Conformal | None = None,
+) -> Bundle:
     """Writes the three files of a registered bundle into ``folder`` and returns its noun."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "model.onnx").write_bytes(graph(steepness))
+    (folder / "model.onnx").write_bytes(graph(steepness, says_how_far=applicability is not None))
     (folder / "reference.json").write_text(json.dumps({"B04:mean": [1000.0, 1100.0], "n_px": [16384.0, 16384.0]}))
     bundle = Bundle(
         evaluation=evaluation,
@@ -76,6 +129,8 @@ def write_bundle(folder: Path, steepness: float = 0.01, evaluation: str = "evalu
         classes=CLASSES,
         colours=COLOURS,
         halo_px=0,
+        applicability=applicability,
+        conformal=conformal,
         parity=Parity(rows={"clean": 1}, worst={"clean": 0.0}, n_label_mismatches=0, tolerance=1e-5, passed=True),
         file=_ref(folder / "model.onnx"),
         reference=_ref(folder / "reference.json"),

@@ -55,8 +55,8 @@ _COG: dict[str, Any] = {
     "overview_resampling": "nearest",
     "bigtiff": "NO",
 }
-MAX_PIXELS = 10**9
-_PHOTOMETRIC, _DESCRIPTION, _COLOUR_MAP, _EXTRA_SAMPLES = 262, 270, 320, 338
+MAX_SAMPLES, MAX_BANDS = 2 * 10**9, 32
+_PHOTOMETRIC, _DESCRIPTION, _COLOUR_MAP, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 262, 270, 320, 338, 339
 _PALETTE, _SHORT = 3, 3
 _COLOUR_MAP_BYTES = 3 * 256 * 2
 
@@ -89,9 +89,13 @@ def write_map(
     wrong = {name: layer.shape for name, layer in bands.items() if layer.shape != grid.shape}
     if wrong or len(names) != len(colours):
         raise ValueError(f"{wrong or colours} and {len(names)} names on {grid.shape}")
-    if layers.classes.size * len(bands) > 2 * MAX_PIXELS:
-        n_most = 2 * MAX_PIXELS // len(bands)
-        raise TooLarge(f"A map of {layers.classes.size} pixels; the limit is {n_most}.", "classify it in parts")
+    if layers.classes.size * len(bands) > MAX_SAMPLES:
+        raise TooLarge(
+            f"A map of {layers.classes.size} pixels in {len(bands)} bands; the limit is {MAX_SAMPLES // len(bands)}.",
+            "classify it in parts",
+        )
+    if len(bands) > MAX_BANDS:
+        raise TooLarge(f"A map of {len(names)} classes needs {len(bands)} bands; the limit is {MAX_BANDS}.")
     profile = {
         "driver": "MEM",
         "width": grid.width,
@@ -157,12 +161,14 @@ def _says(band: str, names: Sequence[str]) -> Mapping[str, str]:
 def _keep_colours(part: Path, colours: Sequence[str]) -> None:
     """Makes band 1 a palette and every other band a plain sample, in place: the layout of the file stays as it is.
 
-    Beside a colour table GDAL 3.10 declares a second band as alpha, and readers would fade the map by it; of three
-    bands and more it drops the table. A description of the table's size keeps its room.
+    Beside a colour table GDAL 3.10 declares a second band as alpha, and readers would fade the map by it; with
+    three bands and more it drops the table. There a description of the table's size keeps its room, and in the
+    directories of overviews the sample format, which is the default one, gives up its entry.
     """
     with part.open("r+b") as file:
         order = "<" if file.read(4) == b"II*\0" else ">"
         (directory,) = struct.unpack(f"{order}I", file.read(4))
+        table = 0
         while directory:
             file.seek(directory)
             (n_entries,) = struct.unpack(f"{order}H", file.read(2))
@@ -170,14 +176,14 @@ def _keep_colours(part: Path, colours: Sequence[str]) -> None:
             (following,) = struct.unpack(f"{order}I", file.read(4))
             fields = {struct.unpack_from(f"{order}H", entry)[0]: entry for entry in entries}
             if _DESCRIPTION in fields:
-                _, _, size, at = struct.unpack(f"{order}HHII", fields.pop(_DESCRIPTION))
-                if size != _COLOUR_MAP_BYTES:
-                    raise Refused(f"{part.name} keeps {size} bytes for its colours, not {_COLOUR_MAP_BYTES}.")
-                file.seek(at)
+                (table,) = struct.unpack_from(f"{order}I", fields[_DESCRIPTION], 8)
+                file.seek(table)
                 file.write(_colour_map(order, colours))
-                fields[_COLOUR_MAP] = struct.pack(f"{order}HHII", _COLOUR_MAP, _SHORT, size // 2, at)
+            if table:
+                del fields[_DESCRIPTION if _DESCRIPTION in fields else _SAMPLE_FORMAT]
+                fields[_COLOUR_MAP] = struct.pack(f"{order}HHII", _COLOUR_MAP, _SHORT, _COLOUR_MAP_BYTES // 2, table)
                 fields[_PHOTOMETRIC] = struct.pack(f"{order}HHIHH", _PHOTOMETRIC, _SHORT, 1, _PALETTE, 0)
-            if fields[_EXTRA_SAMPLES][4:8] == struct.pack(f"{order}I", 1):
+            else:
                 fields[_EXTRA_SAMPLES] = fields[_EXTRA_SAMPLES][:8] + bytes(4)
             file.seek(directory + 2)
             file.write(b"".join(fields[tag] for tag in sorted(fields)))

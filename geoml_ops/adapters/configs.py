@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,14 +27,38 @@ def read_yaml(path: Path, kind: type[V]) -> V:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return kind.model_validate_json(json.dumps(content, default=str))
     except FileNotFoundError:
         raise NotFound(f"There is no {kind.__name__.lower()} file {path}.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} is not YAML: {str(error)[:300]}") from None
+    return validated(content, kind, str(path))
+
+
+def validated(content: Any, kind: type[V], name: str) -> V:
+    """Returns plain values as a validated, frozen one.
+
+    Args:
+        content: what YAML or a command line gave.
+        kind: what it should be.
+        name: of where it came from, for sentences.
+
+    Raises:
+        BadInput: a key is unknown, missing or out of range.
+    """
+    try:
+        return kind.model_validate_json(json.dumps(content, default=str))
     except ValidationError as error:
         facts = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()[:5])
-        raise BadInput(f"{path} is not a valid {kind.__name__.lower()}: {facts}.") from None
+        raise BadInput(f"{name} is not a valid {kind.__name__.lower()}: {facts}.") from None
+
+
+def from_words(pairs: Mapping[str, str], kind: type[V], name: str) -> V:
+    """Returns ``key: value`` words of a command line as a validated value; numbers are read as YAML reads them.
+
+    Raises:
+        BadInput: as :func:`validated`, or a word is not a plain value.
+    """
+    return validated({key: plain_yaml(str(word), key) for key, word in pairs.items()}, kind, name)
 
 
 def plain_yaml(text: str, name: str) -> Any:

@@ -9,6 +9,7 @@ import re
 import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ MOST_BYTES = 64 << 20
 MOST_ROWS = 1_000_000
 MOST_COLUMNS = 2_000
 _SEPARATORS = (",", ";", "\t")
-_NUMBER = re.compile(r"[+-]?\d+([.,]\d*)?([eE][+-]?\d+)?|[+-]?[.,]\d+([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?[0-9]+([.,][0-9]*)?([eE][+-]?[0-9]+)?|[+-]?[.,][0-9]+([eE][+-]?[0-9]+)?")
 # What a spreadsheet would run as a formula.
 _FORMULA = re.compile(r"[=+\-@\t\r]")
 
@@ -46,9 +47,21 @@ class Sheet:
     lines: tuple[int, ...]
     comma: bool = False
 
+    @cached_property
+    def _places(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for place, name in enumerate(self.columns):
+            found.setdefault(_plain(name), []).append(place)
+        return found
+
     def has(self, column: str) -> bool:
         """Says whether there is a column of this name; case, spaces and hyphens do not matter."""
-        return _plain(column) in {_plain(c) for c in self.columns}
+        return _plain(column) in self._places
+
+    def besides(self, *known: str) -> tuple[str, ...]:
+        """Returns the columns that are none of these."""
+        plain = {_plain(name) for name in known}
+        return tuple(name for name in self.columns if _plain(name) not in plain)
 
     def texts(self, column: str) -> tuple[str, ...]:
         """Returns the cells of a column.
@@ -56,7 +69,7 @@ class Sheet:
         Raises:
             BadInput: there is no such column, or several.
         """
-        found = [i for i, name in enumerate(self.columns) if _plain(name) == _plain(column)]
+        found = self._places.get(_plain(column), [])
         if len(found) != 1:
             said = "no column" if not found else f"{len(found)} columns"
             raise BadInput(
@@ -93,7 +106,7 @@ class Sheet:
 
 
 def read_sheet(path: Path) -> Sheet:
-    """Returns a sheet separated by commas, semicolons or tabs, in UTF-8 with or without a mark; empty lines are skipped.
+    """Returns a sheet in UTF-8, separated by commas, semicolons or tabs; empty lines are skipped.
 
     Raises:
         BadInput: no such file, no header, another encoding, or a row that does not fit the header.
@@ -186,11 +199,25 @@ def keep_sheet(folder: Path, columns: Sequence[str], rows: Iterable[Sequence[str
     Raises:
         StorageFull: no space left; nothing half-written stays.
     """
+    return keep_bytes(folder, _encoded(columns, rows))
+
+
+def write_sheet(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Writes a sheet where a person asked for it, whole or absent; otherwise as :func:`keep_sheet`.
+
+    Raises:
+        BadInput: the folder cannot be written to.
+        StorageFull: no space left; an older file under ``path`` is untouched.
+    """
+    write_bytes(path, _encoded(columns, rows))
+
+
+def _encoded(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow([_guarded(name) for name in columns])
     writer.writerows([_guarded(cell) for cell in row] for row in rows)
-    return keep_bytes(folder, stream.getvalue().encode())
+    return stream.getvalue().encode()
 
 
 def keep_bytes(folder: Path, content: bytes) -> FileRef:

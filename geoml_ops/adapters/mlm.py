@@ -148,6 +148,7 @@ def model_item(
             "geoml:version": bundle.version,
             "geoml:scores": {name: score.model_dump() for name, score in sorted(evaluation.scores.items())},
             "geoml:estimand": evaluation.estimand,
+            **_beside(bundle),
         },
     )
     asset = pystac.Asset(
@@ -208,6 +209,12 @@ def check_model_item(content: dict[str, Any]) -> None:
         raise Refused(f"The STAC item of {content.get('id')!r} is not valid: {'; '.join(complaints[:3])}.")
 
 
+def _beside(bundle: Bundle) -> dict[str, Any]:
+    """Returns what answers come with beside the class, as the bundle's noun has it."""
+    told = {"geoml:applicability": bundle.applicability, "geoml:conformal": bundle.conformal}
+    return {name: value.model_dump(mode="json") for name, value in told.items() if value is not None}
+
+
 def _input(bundle: Bundle) -> ModelInput:
     rule = bundle.radiometry
     return ModelInput.create(
@@ -231,7 +238,9 @@ def _outputs(bundle: Bundle) -> list[ModelOutput]:
         for code, (name, colour) in enumerate(zip(bundle.classes, bundle.colours, strict=True))
     ]
 
-    def output(name: str, channels: int, kind: DataType, words: str, legend: list[Classification]) -> ModelOutput:
+    def output(
+        name: str, channels: int, kind: DataType, words: str, legend: list[Classification] | None = None
+    ) -> ModelOutput:
         return ModelOutput.create(
             name=name,
             tasks=[TaskType.SEMANTIC_SEGMENTATION],
@@ -247,4 +256,23 @@ def _outputs(bundle: Bundle) -> list[ModelOutput]:
     return [
         output("probability", len(classes), DataType.FLOAT32, words, classes),
         output("valid", 1, DataType.UINT8, "1 where every feature exists, otherwise 0.", yes_no),
+        *(output(name, 1, DataType.FLOAT32, words) for name, words in _nearness(bundle).items()),
     ]
+
+
+def _nearness(bundle: Bundle) -> dict[str, str]:
+    """Returns what the graph says of where it may be asked, by name of the output; empty where it says nothing."""
+    area = bundle.applicability
+    if area is None:
+        return {}
+    return {
+        "dissimilarity": (
+            f"Dissimilarity index to the nearest of {area.n_references} references in weighted feature space (Meyer "
+            f"and Pebesma 2021), NaN where there is no answer. Above {area.threshold:g} the model was never tried: "
+            f"{area.definition}."
+        ),
+        "density": (
+            "Training samples that are less dissimilar than the threshold (local point density, Schumacher et al. "
+            "2025), NaN where there is no answer."
+        ),
+    }

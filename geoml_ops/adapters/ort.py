@@ -37,6 +37,7 @@ ALLOWED: dict[str, frozenset[str]] = {
             "IsNaN",
             "Less",
             "LessOrEqual",
+            "MatMul",
             "Mul",
             "Neg",
             "ReduceMin",
@@ -221,13 +222,14 @@ def _refuse_signature(model: onnx.ModelProto) -> None:
         and (source, {name: kind for name, (kind, _) in outputs.items()}) in _SIGNATURES
         and inputs[source][0] == TensorProto.FLOAT
         and all(_open(dims) for _, dims in (*inputs.values(), *outputs.values()))
-        and main != "valid"
+        and main in ("probability", "features")
         and all(outputs[name][1][1] == 1 for name in ("valid", *NEARNESS) if name in outputs)
     )
     if not right:
         raise Refused(
             f"The graph's signature is not the house's: inputs {list(inputs)}, outputs {list(outputs)}.",
-            "export it with this platform: dn [batch, band, y, x] to probability and valid [batch, ·, y, x]",
+            "export it with this platform: dn [batch, band, y, x] to probability and valid [batch, ·, y, x], and "
+            "dissimilarity and density where there are references",
         )
 
 

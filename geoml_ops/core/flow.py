@@ -357,7 +357,12 @@ class Design(Noun):
 
 
 class Accuracy(Noun):
-    """How accurate a map is and how much of each class there is, from the labels of a probability sample."""
+    """How accurate a map is and how much of each class there is, from the labels of a probability sample.
+
+    ``proportions`` are estimated shares of the ground by map class, then reference class, without those that
+    are 0; ``quantity`` and ``allocation`` disagreement add up to what is wrong. ``cautions`` are sentences that
+    belong to the numbers, on units without a label (``n_missing``) above all.
+    """
 
     kind: ClassVar[str] = "accuracy"
     parent_fields: ClassVar[tuple[str, ...]] = ("design",)
@@ -365,10 +370,15 @@ class Accuracy(Noun):
     estimand: Estimand
     estimator: str
     n: int
+    n_missing: int = 0
     overall: float
     overall_half: float | None
     classes: dict[str, ClassArea]
+    proportions: dict[str, dict[str, float]] = Field(default_factory=dict)
+    quantity: float | None = None
+    allocation: float | None = None
     area_unit: str
+    cautions: tuple[str, ...] = ()
     labels: FileRef
 
 

@@ -137,7 +137,10 @@ class Audit(Value):
 
 
 class Trial(Value):
-    """One edge of blocks that was tried: what it leaves, and the score there (None where none was asked)."""
+    """One edge of blocks that was tried: what it leaves, and the score there (None where there is none).
+
+    ``n_classes_missing`` counts classes that some fold lacks on a side; all of them where no folds can be made.
+    """
 
     times: float
     block_m: float
@@ -152,15 +155,18 @@ class BlockSize(Value):
     """How ``block_m: auto`` was answered.
 
     Attributes:
+        block_m: the answer.
         range_m: effective range of autocorrelation (95 % of the sill), the largest that converged.
         low_m: lower end of its bootstrap interval.
         high_m: upper quantile of its bootstrap; what the block was made from.
-        column: what the variogram was of: a class, or ``residual``.
-        capped: True where the range asked for larger blocks than the ground allows.
+        column: what the variogram was of: a class, or ``residual``; empty where none converged.
+        capped: True where the ground allows no blocks as large as the range asks for, or no range is known.
         not_converged: columns whose variogram has no usable range, with the reason.
         sensitivity: the same plan at 1, 2 and 5 times the edge.
+        remarks: sentences: what limited the edge, and what it cannot keep.
     """
 
+    block_m: float = Field(gt=0)
     range_m: float | None
     low_m: float | None
     high_m: float | None
@@ -168,6 +174,7 @@ class BlockSize(Value):
     capped: bool
     not_converged: dict[str, str] = Field(default_factory=dict)
     sensitivity: tuple[Trial, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 class Matching(Value):

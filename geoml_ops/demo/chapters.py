@@ -88,8 +88,9 @@ class Teller:
         assert table is not None
         same = [e for e in Shelf(self.places.nouns).all(Evaluation) if e.plan == chosen.plan]
         evaluations = tuple(sorted(same, key=lambda e: e.family))
+        answers = open_answers(self.places, chosen.predictions)
         folds = told.Picture(
-            fold_picture(open_answers(self.places, chosen.predictions), plan),
+            fold_picture(answers.easting, answers.northing, answers.fold, plan),
             f"Samples on the ground, coloured by the fold in which they are tested: {plan.n_blocks} blocks",
             f"Blocks of {plan.block_m:,.0f} m, polygons kept whole, {plan.buffer_m:g} m around a test left empty.",
         )

@@ -7,7 +7,7 @@ and every kind has to agree.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 
 from geoml_ops.core.errors import BadInput, Refused
 from geoml_ops.core.flow import Parity
+from geoml_ops.domain.applicability import References, density, dissimilarity
 
 TOLERANCE = 1e-5
+TIE = 1e-6
+"""Share of the threshold within which a sample may count as closer than it or not."""
 SATURATED = 65535.0
 Rows = dict[str, NDArray[np.float32]]
 
@@ -63,6 +66,7 @@ class Answers:
         head: ``(row, class)`` the exported head on the same features.
         bundle: ``(row, class)`` the whole graph on the rows' DN.
         valid: ``(row,)`` what the whole graph says about having an answer.
+        nearness: what the whole graph says about where it may be asked; None where it says nothing.
     """
 
     exists: NDArray[np.bool_]
@@ -70,18 +74,51 @@ class Answers:
     head: NDArray[np.floating]
     bundle: NDArray[np.floating]
     valid: NDArray[np.bool_]
+    nearness: Nearness | None = None
+
+
+@dataclass(frozen=True)
+class Nearness:
+    """Where a model may be asked: what the graph says of the same rows, and what is so.
+
+    Attributes:
+        features: ``(row, feature)`` from the feature graph.
+        references: what rows are compared with.
+        dissimilarity: ``(row,)`` what the whole graph says; NaN for no answer.
+        density: ``(row,)`` what the whole graph says; NaN for no answer.
+    """
+
+    features: NDArray[np.float32]
+    references: References
+    dissimilarity: NDArray[np.floating]
+    density: NDArray[np.floating]
+
+    def gaps(self, exists: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Returns how far dissimilarity and density are off in each row, ``(row,)`` each.
+
+        Dissimilarity beyond 1 is compared as a share of itself. Density is right between the counts just
+        within and just beyond the threshold (:data:`TIE`). A number where there is no answer, or none where
+        there is one, counts as 1.
+        """
+        wanted = dissimilarity(self.features, self.references)
+        fewest, most = (density(self.features, self.references, times=1 + side * TIE) for side in (-1, 1))
+        with np.errstate(invalid="ignore"):
+            far = np.abs(self.dissimilarity - wanted) / np.maximum(wanted, 1.0)
+            near = np.maximum(np.maximum(fewest - self.density, self.density - most), 0.0)
+        return _or_silent(far, self.dissimilarity, exists), _or_silent(near, self.density, exists)
 
 
 def compare(answers: Mapping[str, Answers], tolerance: float = TOLERANCE) -> Parity:
-    """Returns how far graph and fitted model differ, per kind of row.
+    """Returns how far graph and fitted model differ, per kind of row and, where it is told, in nearness.
 
     The head must agree everywhere. The whole graph must agree where every feature exists, and say
     "no answer" with probability 0 everywhere else; a wrong validity counts as a difference of 1.
     Labels must be equal where the model's two best classes are more than ``tolerance`` apart.
+    ``dissimilarity`` and ``density`` are entries of their own, over the rows of all kinds.
 
     Args:
         answers: per kind of row.
-        tolerance: largest difference in probability that passes.
+        tolerance: largest difference that passes, in probability and in dissimilarity.
     """
     worst: dict[str, float] = {}
     n_mismatches = 0
@@ -95,8 +132,12 @@ def compare(answers: Mapping[str, Answers], tolerance: float = TOLERANCE) -> Par
         label = said.fitted.argmax(axis=1)
         wrong = (said.head.argmax(axis=1) != label) | (said.exists & (said.bundle.argmax(axis=1) != label))
         n_mismatches += int((wrong & clear).sum())
+    told = [said for said in answers.values() if said.nearness is not None]
+    rows = {kind: len(said.exists) for kind, said in answers.items()}
+    for kind, gap in _nearness_gaps(told).items():
+        worst[kind], rows[kind] = gap, sum(len(said.exists) for said in told)
     return Parity(
-        rows={kind: len(said.exists) for kind, said in answers.items()},
+        rows=rows,
         worst=worst,
         n_label_mismatches=n_mismatches,
         tolerance=tolerance,
@@ -114,10 +155,26 @@ def require(parity: Parity) -> None:
         return
     bad = [f"{kind} {value:.2g}" for kind, value in parity.worst.items() if value > parity.tolerance]
     raise Refused(
-        f"The graph does not answer as the fitted model does: largest difference in probability on rows of kind "
+        f"The graph does not answer as the fitted model does: largest difference by kind of row or of answer "
         f"{'; '.join(bad) or 'none'} (tolerance {parity.tolerance:g}), {parity.n_label_mismatches} labels differ.",
         "export another family, or report the converter's versions",
     )
+
+
+def _nearness_gaps(told: Sequence[Answers]) -> dict[str, float]:
+    pairs = [said.nearness.gaps(said.exists) for said in told if said.nearness is not None]
+    names = ("dissimilarity", "density") if pairs else ()
+    return {
+        name: max(float(gap.max(initial=0.0)) for gap in gaps)
+        for name, gaps in zip(names, zip(*pairs, strict=True), strict=True)
+    }
+
+
+def _or_silent(
+    gap: NDArray[np.floating], found: NDArray[np.floating], exists: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Returns the gap where an answer exists, and 1 where the graph should have said nothing, or something."""
+    return np.where(exists, np.where(np.isfinite(gap), gap, 1.0), np.where(np.isnan(found), 0.0, 1.0))
 
 
 def _gap(one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.float64]:

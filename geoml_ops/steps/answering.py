@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geoml_ops.adapters.nouns import Shelf
-from geoml_ops.adapters.ort import Graph
+from geoml_ops.adapters.ort import Answer, Graph
 from geoml_ops.adapters.registry import Opened, Registry, Release, open_bundle
 from geoml_ops.core.bands import Contract, contract_for
 from geoml_ops.core.errors import NotFound, Refused
@@ -103,7 +104,18 @@ def load(opened: Opened, release: Release) -> Model:
     sums, valid = answer.probability.sum(axis=1)[0], answer.valid[0, 0].astype(bool)
     if valid[0, 0] or not valid.any() or not np.allclose(sums[valid], 1.0, atol=1e-3):
         raise Refused(f"The graph of {opened.bundle.id} does not answer as a classifier: NaN or sums are wrong.")
+    if opened.bundle.applicability is not None and not _says_how_far(answer, valid):
+        raise Refused(
+            f"The graph of {opened.bundle.id} does not say how dissimilar pixels are; its bundle has a threshold."
+        )
     return Model(opened.bundle, release, graph.run)
+
+
+def _says_how_far(answer: Answer, valid: NDArray[np.bool_]) -> bool:
+    layers = [layer for layer in (answer.dissimilarity, answer.density) if layer is not None]
+    return len(layers) == 2 and all(
+        bool((layer[0, 0][valid] >= 0).all() and np.isnan(layer[0, 0][~valid]).all()) for layer in layers
+    )
 
 
 def _memory(places: Places) -> Path:

@@ -20,7 +20,9 @@ FOREST = {"n_estimators": 40, "max_depth": 10, "min_samples_leaf": 2}
 """Quick and good enough to leave the residuals that any model would leave."""
 
 
-def block_size(samples: Samples, features: NDArray[np.float32], rules: FoldRules, *, halo_px: int = 0) -> BlockSize:
+def block_size(
+    samples: Samples, features: NDArray[np.float32] | None, rules: FoldRules, *, halo_px: int = 0
+) -> BlockSize:
     """Returns the edge of blocks that the samples ask for, and how it was found.
 
     Residuals are those of a forest over spatial clusters: of a model that saw the same ground they would
@@ -28,13 +30,15 @@ def block_size(samples: Samples, features: NDArray[np.float32], rules: FoldRules
 
     Args:
         samples: of a table.
-        features: ``(n, features)``.
+        features: ``(n, features)``; None where there are none, then no residuals and no scores are looked at.
         rules: as a person wrote them.
         halo_px: pixels that a feature's window reaches beyond its own.
 
     Raises:
         BadInput: the samples give no variogram and no blocks at all.
     """
+    if features is None:
+        return auto_block(samples, rules, halo_px=halo_px, residual=None, score=None, seed=rules.seed)
     n_classes = int(samples.code.max(initial=0)) + 1
     answered = partial(_answered, samples, features, n_classes, halo_px=halo_px)
     try:

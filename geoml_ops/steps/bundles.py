@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +17,20 @@ from geoml_ops.adapters.crs import reproject
 from geoml_ops.adapters.mlm import model_item
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.onnx import bundle_graph, feature_graph, head_graph
-from geoml_ops.adapters.ort import Graph
+from geoml_ops.adapters.ort import Answer, Graph
 from geoml_ops.adapters.registry import GRAPH, NOUN, REFERENCE, open_bundle
 from geoml_ops.core.bands import Contract, contract_for
 from geoml_ops.core.errors import NotFound, Refused
-from geoml_ops.core.flow import Bundle, Entry, Evaluation, FeatureTable, FoldPlan, Judgement, Parity, Scene, Version
+from geoml_ops.core.flow import Bundle, Entry, Evaluation, FeatureTable, FoldPlan, Judgement, Scene, Version
 from geoml_ops.core.noun import FileRef
 from geoml_ops.domain import parity
+from geoml_ops.domain.applicability import References
 from geoml_ops.domain.card import card
 from geoml_ops.domain.features import bands_needed
 from geoml_ops.domain.fitting import Fitted
 from geoml_ops.platform.files import sha256_of, whole_file, whole_folder, write_json, write_text
 from geoml_ops.steps import ground
+from geoml_ops.steps.applying import area_of, sets_of
 from geoml_ops.steps.experiments import experiment_of
 from geoml_ops.steps.models import open_model
 from geoml_ops.steps.places import Places
@@ -54,18 +57,30 @@ def make_bundle(places: Places, evaluation: Evaluation) -> Bundle:
     Raises:
         NotFound: the evaluation was never chosen, so no model was fitted for it.
         Refused: the model cannot become a graph, or the graph does not answer as the model does.
+        BadInput: its folds or samples are too few to say where it may be asked.
     """
     table = Shelf(places.nouns).get(FeatureTable, evaluation.table)
     experiment, version = experiment_of(places, table.experiment), Shelf(places.nouns).get(Version, table.version)
     contract = _contract(experiment.sensor, table.features)
-    fitted = open_model(places, evaluation)
+    fitted, tabled = open_model(places, evaluation), open_table(places, table)
     head = _head(fitted, evaluation, table.features)
-    says = {"evaluation": evaluation.id, "version": version.id, "family": evaluation.family}
-    content = bundle_graph(table.features, contract, head, evaluation.classes, says)
+    colours = tuple(entry.colour for entry in experiment.classes.values())
+    area = area_of(places, evaluation, experiment, tabled, table.features)
+    sets = sets_of(places, evaluation, experiment)
+    says = {
+        "evaluation": evaluation.id,
+        "version": version.id,
+        "family": evaluation.family,
+        "colours": json.dumps(colours),
+        "applicability": area.noun.model_dump_json(),
+        "conformal": sets.model_dump_json(),
+    }
+    content = bundle_graph(table.features, contract, head, evaluation.classes, says, area.references)
     graph = Graph(content)
     tile_px = read_policy(places.policy).drift.tile_px
-    tiles = list(ground.tiles(places, version, open_table(places, table).keys, contract, tile_px))
-    agreement = _agreement(fitted, table.features, contract, head, graph, ground.sample_dn(tiles))
+    tiles = list(ground.tiles(places, version, tabled.keys, contract, tile_px))
+    asked = _Asked(fitted, table.features, contract, head, graph, area.references)
+    agreement = parity.compare(asked.answers(ground.sample_dn(tiles)))
     parity.require(agreement)
     with whole_folder(places.bundles / hashlib.sha256(content).hexdigest()) as part:
         (part / GRAPH).write_bytes(content)
@@ -79,8 +94,10 @@ def make_bundle(places: Places, evaluation: Evaluation) -> Bundle:
             pixel_m=contract.pixel_m,
             features=table.features,
             classes=evaluation.classes,
-            colours=tuple(entry.colour for entry in experiment.classes.values()),
+            colours=colours,
             halo_px=0,
+            applicability=area.noun,
+            conformal=sets,
             parity=agreement,
             file=_file(part / GRAPH),
             reference=_file(part / REFERENCE),
@@ -126,29 +143,41 @@ def _head(fitted: Fitted, evaluation: Evaluation, features: Sequence[str]) -> by
     return head_graph(fitted.estimator, evaluation.family, len(features))
 
 
-def _agreement(
-    fitted: Fitted,
-    features: Sequence[str],
-    contract: Contract,
-    head: bytes,
-    graph: Graph,
-    samples: NDArray[np.float32],
-) -> Parity:
-    columns_of, head_alone = Graph(feature_graph(features, contract)), Graph(head)
-    said: dict[str, parity.Answers] = {}
-    for kind, rows in parity.rows_of_all_kinds(samples).items():
-        dn = np.ascontiguousarray(rows.T[None, :, :, None])
-        columns = columns_of.features(dn)
-        flat = np.ascontiguousarray(columns[0, :, :, 0].T)
-        answer = graph.run(dn)
-        said[kind] = parity.Answers(
-            exists=np.asarray(np.isfinite(flat).all(axis=1)),
-            fitted=fitted.probability(flat),
-            head=head_alone.head(columns)[0, :, :, 0].T,
-            bundle=answer.probability[0, :, :, 0].T,
-            valid=answer.valid[0, 0, :, 0],
-        )
-    return parity.compare(said)
+@dataclass(frozen=True)
+class _Asked:
+    """Everybody who has to say the same about the same rows."""
+
+    fitted: Fitted
+    features: Sequence[str]
+    contract: Contract
+    head: bytes
+    graph: Graph
+    references: References
+
+    def answers(self, samples: NDArray[np.float32]) -> dict[str, parity.Answers]:
+        """Returns what they say about rows of every kind, made of the DN ``(sample, band)`` of samples."""
+        columns_of, head_alone = Graph(feature_graph(self.features, self.contract)), Graph(self.head)
+        said: dict[str, parity.Answers] = {}
+        for kind, rows in parity.rows_of_all_kinds(samples).items():
+            dn = np.ascontiguousarray(rows.T[None, :, :, None])
+            columns = columns_of.features(dn)
+            flat = np.ascontiguousarray(columns[0, :, :, 0].T)
+            answer = self.graph.run(dn)
+            said[kind] = parity.Answers(
+                exists=np.asarray(np.isfinite(flat).all(axis=1)),
+                fitted=self.fitted.probability(flat),
+                head=head_alone.head(columns)[0, :, :, 0].T,
+                bundle=answer.probability[0, :, :, 0].T,
+                valid=answer.valid[0, 0, :, 0],
+                nearness=self._nearness(flat, answer),
+            )
+        return said
+
+    def _nearness(self, flat: NDArray[np.float32], answer: Answer) -> parity.Nearness:
+        if answer.dissimilarity is None or answer.density is None:
+            raise Refused("The graph does not say how dissimilar pixels are to its references.")
+        far, near = answer.dissimilarity[0, 0, :, 0], answer.density[0, 0, :, 0]
+        return parity.Nearness(flat, self.references, far, near)
 
 
 def _item(

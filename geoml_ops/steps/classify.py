@@ -5,10 +5,10 @@ The service, and whatever else answers requests, calls these functions and nothi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,11 @@ from geoml_ops.adapters.predictions import MAP, PICTURE, SKETCHES, PredictionLog
 from geoml_ops.adapters.raster import RasterFacts
 from geoml_ops.core.bands import Contract, Radiometry, to_contract
 from geoml_ops.core.errors import BadInput, NotFound
-from geoml_ops.core.flow import Prediction, Scene
+from geoml_ops.core.flow import Bundle, Prediction, Scene
 from geoml_ops.core.grid import Grid
 from geoml_ops.core.noun import FileRef
-from geoml_ops.domain.sketch import sketch_tiles
-from geoml_ops.domain.tiling import classify_array
+from geoml_ops.domain.sketch import Columns, sketch_tiles
+from geoml_ops.domain.tiling import Layers, classify_array, least_over
 from geoml_ops.platform.files import sha256_of, whole_file, write_json
 from geoml_ops.platform.log import logger
 from geoml_ops.steps.answering import Model, champion, entry_of, last_champion, load
@@ -91,8 +91,15 @@ def _answer(shelf: Shelf, home: Path, model: Model, request: _Request, earlier: 
     bundle, contract, facts = model.bundle, model.contract, request.facts
     numbers = raster.read(request.source, bands=contract.order(facts.names), limits=request.limits)
     dn = to_contract(numbers, request.declared, contract)
-    layers = classify_array(dn, model.run, TILE_PX, bundle.halo_px)
-    classes, confidence, known = layers.classes, layers.confidence, layers.known
+    layers = classify_array(
+        dn,
+        model.run,
+        TILE_PX,
+        bundle.halo_px,
+        threshold=bundle.applicability.threshold if bundle.applicability else None,
+        least=least_over(bundle.conformal, bundle.classes, facts.grid) if bundle.conformal else None,
+    )
+    known = layers.known
     if not known.any():
         raise BadInput(
             f"None of the {known.size} pixels was observed in all of {', '.join(contract.names)}; no map.",
@@ -102,25 +109,15 @@ def _answer(shelf: Shelf, home: Path, model: Model, request: _Request, earlier: 
     scenes = earlier.scenes if earlier else _scenes(shelf, facts, request.sha256)
     cog.write_map(
         home / MAP,
-        classes,
-        confidence,
+        layers,
         facts.grid,
         names=bundle.classes,
         colours=bundle.colours,
-        tags=_tags(model, request, scenes),
+        tags=_tags(model, request, scenes) | _meaning(bundle),
     )
-    columns = sketch_tiles(
-        dn,
-        contract.names,
-        facts.grid,
-        SKETCH_PX,
-        classes=classes,
-        confidence=confidence,
-        class_names=bundle.classes,
-    )
-    write_json(home / SKETCHES, columns)
+    write_json(home / SKETCHES, _sketches(dn, layers, model, facts.grid))
     _write_picture(home / PICTURE, dn, contract.names)
-    counts = np.bincount(classes[known], minlength=len(bundle.classes))
+    counts = np.bincount(layers.classes[known], minlength=len(bundle.classes))
     return shelf.put(
         Prediction(
             bundle=bundle.id,
@@ -136,7 +133,9 @@ def _answer(shelf: Shelf, home: Path, model: Model, request: _Request, earlier: 
             sketches=_file(home / SKETCHES),
             valid_share=round(float(known.mean()), 6),
             class_shares={n: round(float(c / known.sum()), 6) for n, c in zip(bundle.classes, counts, strict=True)},
-            mean_confidence=round(float(confidence[known].astype(np.float64).mean()), 6),
+            mean_confidence=_mean(layers.confidence, known),
+            outside_share=None if layers.outside is None else _mean(layers.outside, known),
+            mean_set_size=None if layers.set_size is None else _mean(layers.set_size, known),
             tile_px=SKETCH_PX,
         )
     )
@@ -192,7 +191,42 @@ def _said_name(shelf: Shelf, scenes: tuple[str, ...]) -> str:
     return ", ".join(shelf.get(Scene, scene).name for scene in scenes) or "upload"
 
 
-def _tags(model: Model, request: _Request, scenes: tuple[str, ...]) -> Mapping[str, str]:
+def _mean(layer: NDArray[Any], known: NDArray[np.bool_]) -> float:
+    return round(float(layer[known].astype(np.float64).mean()), 6)
+
+
+def _sketches(dn: NDArray[np.float32], layers: Layers, model: Model, grid: Grid) -> Columns:
+    """Returns tiles in a few numbers each; where it is known, also which share of the answers lies outside."""
+    columns = sketch_tiles(
+        dn,
+        model.contract.names,
+        grid,
+        SKETCH_PX,
+        classes=layers.classes,
+        confidence=layers.confidence,
+        class_names=model.bundle.classes,
+    )
+    outside, known = layers.outside, layers.known
+    if outside is not None:
+        parts = [window.slices() for window in grid.tiles(SKETCH_PX)]
+        columns["outside_share"] = [_mean(outside[part], known[part]) if known[part].any() else None for part in parts]
+    return columns
+
+
+def _meaning(bundle: Bundle) -> dict[str, str]:
+    """Returns what the layers of a map stand for, as tags."""
+    said = {}
+    if bundle.applicability is not None:
+        said["GEOML_THRESHOLD"] = repr(bundle.applicability.threshold)
+        said["GEOML_DISSIMILARITY"] = bundle.applicability.definition
+    if bundle.conformal is not None:
+        said["GEOML_COVERAGE"] = repr(bundle.conformal.coverage)
+        said["GEOML_COVERAGE_MEASURED"] = repr(round(bundle.conformal.measured.value, 6))
+        said["GEOML_SETS"] = bundle.conformal.method
+    return said
+
+
+def _tags(model: Model, request: _Request, scenes: tuple[str, ...]) -> dict[str, str]:
     return {
         "GEOML_PREDICTION": _id(model, request),
         "GEOML_BUNDLE": model.bundle.id,

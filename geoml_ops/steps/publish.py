@@ -150,15 +150,14 @@ def _tell(places: Places, tracking: Tracking, entry: Entry, bundle: Bundle, judg
 
 
 def _write_mlmodel(folder: Path, bundle: Bundle) -> None:
+    one = (-1, 1, -1, -1)
+    nearness = {"dissimilarity": ("float32", one), "density": ("float32", one)} if bundle.applicability else {}
     write_mlmodel(
         folder,
         GRAPH,
         noun_id=bundle.id,
         inputs={"dn": ("float32", (-1, len(bundle.bands), -1, -1))},
-        outputs={
-            "probability": ("float32", (-1, len(bundle.classes), -1, -1)),
-            "valid": ("uint8", (-1, 1, -1, -1)),
-        },
+        outputs={"probability": ("float32", (-1, len(bundle.classes), -1, -1)), "valid": ("uint8", one), **nearness},
     )
 
 

@@ -6,6 +6,7 @@ import json
 import re
 
 import numpy as np
+from numpy.typing import NDArray
 
 from geoml_ops.adapters import plots
 from geoml_ops.adapters.mlflow import Record, Source, Tracking
@@ -157,26 +158,29 @@ def _metrics(evaluation: Evaluation, plan: FoldPlan) -> dict[str, float]:
     return metrics
 
 
-def fold_picture(answers: Answers, plan: FoldPlan) -> bytes:
+def fold_picture(
+    easting: NDArray[np.float64], northing: NDArray[np.float64], fold: NDArray[np.int64], plan: FoldPlan
+) -> bytes:
     """Returns a picture (PNG) of the samples coloured by the fold that tests them."""
     block = plan.block_m
-    low = [float(np.floor(axis.min() / block) * block) for axis in (answers.easting, answers.northing)]
-    high = [float(np.ceil(axis.max() / block) * block) for axis in (answers.easting, answers.northing)]
+    low = [float(np.floor(axis.min() / block) * block) for axis in (easting, northing)]
+    high = [float(np.ceil(axis.max() / block) * block) for axis in (easting, northing)]
+    square = plan.method == "block" and plan.rules.shape == "square" and not plan.repeat
     return plots.fold_map(
-        answers.easting,
-        answers.northing,
-        answers.fold,
+        easting,
+        northing,
+        fold,
         Bounds(left=low[0], bottom=low[1], right=high[0], top=high[1]),
         block,
         plan.buffer_m,
-        origin=(0.0, 0.0),
+        origin=(0.0, 0.0) if square else None,
         title="Samples by the fold that tests them",
     )
 
 
 def _files(evaluation: Evaluation, plan: FoldPlan, table: FeatureTable, answers: Answers) -> dict[str, bytes]:
     files = {
-        "plots/folds.png": fold_picture(answers, plan),
+        "plots/folds.png": fold_picture(answers.easting, answers.northing, answers.fold, plan),
         "plots/confusion.png": plots.confusion(
             evaluation.confusion, evaluation.classes, title=f"{evaluation.family}, spatial folds"
         ),

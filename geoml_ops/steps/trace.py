@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from geoml_ops.adapters import raster
-from geoml_ops.adapters.cog import read_classes
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.core.errors import BadInput, NotFound
 from geoml_ops.core.flow import (
@@ -25,10 +24,9 @@ from geoml_ops.core.flow import (
     Verdict,
     Version,
 )
-from geoml_ops.core.grid import Window
 from geoml_ops.core.noun import Noun
-from geoml_ops.domain.tiling import NODATA_CLASS
 from geoml_ops.platform.files import sha256_of
+from geoml_ops.steps.pixels import Pixel, of_trust, pixel_of
 from geoml_ops.steps.places import Places
 
 #: The order of the walk; kinds that are not here are not part of what made a pixel.
@@ -38,44 +36,11 @@ _WALK: tuple[type[Noun], ...] = (
 
 
 @dataclass(frozen=True)
-class Pixel:
-    """What a map says about one pixel.
-
-    Attributes:
-        row: from the northern edge, from 0.
-        col: from the western edge, from 0.
-        code: class code; 255 for no answer.
-        name: name of the class; None for no answer.
-        confidence: 0 to 1; None for no answer.
-    """
-
-    row: int
-    col: int
-    code: int
-    name: str | None
-    confidence: float | None
-
-
-@dataclass(frozen=True)
 class Link:
     """One step of the walk: a noun, and a sentence about it for a person."""
 
     noun: Noun
     sentence: str
-
-
-def pixel_of(map_path: Path, easting: float, northing: float) -> Pixel:
-    """Returns what a map says at a point.
-
-    Raises:
-        BadInput: the point is outside the map, or the file is no map of this platform.
-    """
-    row, col = raster.describe(map_path).grid.pixel_at(easting, northing)
-    code, percent = (int(v) for v in raster.read(map_path, Window(col=col, row=row, width=1, height=1))[:2, 0, 0])
-    names = read_classes(map_path)
-    if code == NODATA_CLASS or code >= len(names):
-        return Pixel(row, col, code, None, None)
-    return Pixel(row, col, code, names[code], percent / 100)
 
 
 def trace(places: Places, map_path: Path, easting: float, northing: float) -> list[Link]:
@@ -170,8 +135,8 @@ def _about_pixel(prediction: Prediction, pixel: Pixel, easting: float, northing:
     )
     return (
         f"Row {pixel.row}, column {pixel.col} (easting {easting:.1f}, northing {northing:.1f}) {says}; "
-        f"{prediction.model} {prediction.number} answered for {prediction.source_name}.{changed}"
-    )
+        f"{prediction.model} {prediction.number} answered for {prediction.source_name}.{changed} {of_trust(pixel)}"
+    ).strip()
 
 
 def _listed(values: Iterable[str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from geoml_ops.terminal import places, say, show
@@ -39,6 +41,24 @@ def judge(entry: str) -> None:
     for objection in judgement.objections:
         say(f"objection: {objection}")
     say(f"{judgement.outcome}; next: geoml publish release {judgement.id}")
+
+
+@app.command("approve")
+def approve(
+    judgement: str,
+    by: Annotated[str, typer.Option(help="who decides, by name")],
+    reason: Annotated[str, typer.Option(help="why; kept with the name")],
+    reject: Annotated[bool, typer.Option("--reject", help="decide against it, for good")] = False,
+) -> None:
+    """Let a promoted judgement pass, or reject it; the policy may ask for it before a release."""
+    from geoml_ops.steps import approvals as step
+
+    show(step.approve(places(), judgement, by=by, reason=reason, reject=reject))
+    found = step.standing_of(places(), judgement)
+    say(found.sentence)
+    if found.decision != "Reject":
+        again = f"geoml publish release {judgement}" if found.decision else step.command_for(judgement)
+        say(f"next: {again}")
 
 
 @app.command("release")

@@ -32,6 +32,9 @@ function showModel(said) {
   at("model-message").hidden = said.following;
   at("model-message").textContent = said.message;
   showScore(said.evaluation);
+  at("trust").hidden = !said.sets && !said.applicability;
+  at("model-sets").textContent = said.sets ? said.sets.sentence : "";
+  at("model-known").textContent = said.applicability ? said.applicability.sentence : "";
 }
 
 function showScore(evaluation) {
@@ -73,7 +76,8 @@ function showList() {
     }
     const sure = row.mean_confidence === null ? "" : ` · ${percent(row.mean_confidence)} sure`;
     const size = `${(row.grid.width * row.grid.pixel_m / 1000).toFixed(1)} × ${(row.grid.height * row.grid.pixel_m / 1000).toFixed(1)} km`;
-    button.append(title, shares, element("small", `${size} · model ${row.number}${sure}`));
+    const outside = row.outside_share === null ? "" : ` · ${percent(row.outside_share)} outside`;
+    button.append(title, shares, element("small", `${size} · model ${row.number}${sure}${outside}`));
     button.addEventListener("click", () => choose(row));
     item.append(button);
     return item;
@@ -111,7 +115,7 @@ function choose(row) {
   at("pixel").hidden = at("marker").hidden = true;
   for (const id of ["world", "controls", "ruler"]) at(id).hidden = false;
   at("blank").hidden = true;
-  for (const id of ["picture", "overlay"]) {
+  for (const id of ["picture", "overlay", "outside"]) {
     at(id).style.width = `${row.grid.width}px`;
     at(id).style.height = `${row.grid.height}px`;
   }
@@ -123,18 +127,31 @@ function choose(row) {
 }
 
 function showLayer() {
-  const { row, layer } = state;
+  const { row } = state;
+  if (!row.layers.includes(state.layer)) state.layer = "classes";
+  const { layer } = state;
   for (const button of document.querySelectorAll("[data-layer]")) {
+    button.hidden = !row.layers.includes(button.dataset.layer);
     button.setAttribute("aria-checked", String(button.dataset.layer === layer));
   }
   at("overlay").hidden = layer === "image";
   at("opacity").disabled = layer === "image";
   if (layer !== "image") {
     at("overlay").src = `/predictions/${row.id}/map.png?layer=${layer}`;
-    at("overlay").alt = `The map: ${layer}`;
+    at("overlay").alt = `The map: ${layer.replace("_", " ")}`;
   }
   at("overlay").style.opacity = at("opacity").value / 100;
+  showOutside();
   showLegend();
+}
+
+// What lies outside the area of applicability is hatched over whatever layer is shown.
+function showOutside() {
+  const { row } = state;
+  const known = row.layers.includes("outside");
+  at("hatching").hidden = !known;
+  at("outside").hidden = !known || !at("hatch").checked;
+  if (known) at("outside").style.maskImage = `url("/predictions/${row.id}/map.png?layer=outside")`;
 }
 
 function showLegend() {
@@ -142,22 +159,50 @@ function showLegend() {
   const legend = at("legend");
   legend.hidden = layer === "image";
   legend.replaceChildren();
-  if (layer === "confidence") {
-    const ends = element("div", undefined, "ends");
-    ends.append(element("span", "0 %"), element("span", "50 %"), element("span", "100 %"));
-    const sure = row.mean_confidence === null ? "" : `, ${percent(row.mean_confidence)} on average`;
-    legend.append(element("h2", `Probability of the class shown${sure}`), element("div", undefined, "ramp"), ends);
-  } else if (layer === "classes") {
-    const table = element("table");
-    for (const entry of row.classes) {
-      const line = table.insertRow();
-      const swatch = element("span", undefined, "swatch");
-      swatch.style.background = entry.colour;
-      line.insertCell().append(swatch, entry.name);
-      line.insertCell().textContent = percent(entry.share, 1);
-    }
-    legend.append(element("h2", `${percent(row.valid_share, 1)} of the area answered`), table);
+  const parts = { classes: classLegend, confidence: confidenceLegend, set_size: setLegend, dissimilarity: farLegend };
+  if (layer in parts) legend.append(...parts[layer](row));
+  if (row.outside_share === null || layer === "image") return;
+  const line = element("p", undefined, "outside");
+  line.append(element("span", undefined, "hatch"), "Outside: unlike the samples", element("b", percent(row.outside_share, 1)));
+  legend.append(line);
+}
+
+function classLegend(row) {
+  const table = element("table");
+  for (const entry of row.classes) {
+    const line = table.insertRow();
+    const swatch = element("span", undefined, "swatch");
+    swatch.style.background = entry.colour;
+    line.insertCell().append(swatch, entry.name);
+    line.insertCell().textContent = percent(entry.share, 1);
   }
+  return [element("h2", `${percent(row.valid_share, 1)} of the area answered`), table];
+}
+
+function ends(...words) {
+  const line = element("div", undefined, "ends");
+  line.append(...words.map((word) => element("span", word)));
+  return line;
+}
+
+function confidenceLegend(row) {
+  const sure = row.mean_confidence === null ? "" : `, ${percent(row.mean_confidence)} on average`;
+  return [element("h2", `Probability of the class shown${sure}`), element("div", undefined, "ramp"), ends("0 %", "50 %", "100 %")];
+}
+
+function setLegend(row) {
+  const steps = element("div", undefined, "steps");
+  row.set_colours.forEach((colour, position) => {
+    const step = element("span", String(position + 1), position * 2 < row.set_colours.length ? "pale" : "dark");
+    step.style.background = colour;
+    steps.append(step);
+  });
+  const promised = row.coverage === null ? "" : ` The true one is among them ${percent(row.coverage)} of the time, as promised.`;
+  return [element("h2", `Classes that a pixel may be, ${row.mean_set_size.toFixed(1)} on average.${promised}`), steps];
+}
+
+function farLegend() {
+  return [element("h2", "Dissimilarity to the samples the model learned from"), element("div", undefined, "ramp far"), ends("none", "threshold", "2.5 times")];
 }
 
 function place() {
@@ -170,6 +215,8 @@ function place() {
     .forEach(([name, value]) => { at("marker").style[name] = `${value}px`; });
   at("marker").style.borderWidth = `${2 / scale}px`;
   at("marker").style.boxShadow = `0 0 0 ${1.5 / scale}px #000, inset 0 0 0 ${1 / scale}px #000`;
+  // Stripes keep their width on the screen, too.
+  at("outside").style.setProperty("--stripe", `${2 / scale}px`);
   const metres = row.grid.pixel_m / scale;
   const rough = 120 * metres;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -221,15 +268,48 @@ async function askPixel(point) {
     at("pixel-class").textContent = said.class || "no answer";
     at("pixel-confidence").textContent = said.confidence === null ? "" : `${percent(said.confidence)} sure`;
     at("pixel-place").textContent = `${said.easting.toFixed(0)} E  ${said.northing.toFixed(0)} N  ${row.grid.crs}`;
+    showSet(said, row);
+    showTrust(said);
     at("lineage").replaceChildren(...said.lineage.map((link) => {
       const item = element("li");
-      item.append(element("b", link.kind), element("p", link.sentence), element("span", link.id, "mono"));
+      item.append(element("b", link.kind), element("p", link.sentence.replace(said.trust, "").trim()), element("span", link.id, "mono"));
       return item;
     }));
     at("pixel").hidden = false;
   } catch (error) {
     refuse(error.message);
   }
+}
+
+function showSet(said, row) {
+  const panel = at("pixel-set");
+  panel.hidden = said.set === null;
+  if (said.set === null) return;
+  const others = said.set.filter((name) => name !== said.class);
+  const promise = said.coverage === null ? "" : `; its set holds the true class ${percent(said.coverage)} of the time`;
+  panel.replaceChildren(element("p", others.length ? `May also be${promise}` : `No other class in its set${promise}`));
+  for (const name of others) {
+    const entry = row.classes.find((each) => each.name === name);
+    const chip = element("span", undefined, "chip");
+    const swatch = element("span", undefined, "swatch");
+    swatch.style.background = entry ? entry.colour : "transparent";
+    chip.append(swatch, name);
+    panel.append(chip);
+  }
+}
+
+function showTrust(said) {
+  at("pixel-trust").hidden = said.dissimilarity === null;
+  if (said.dissimilarity === null) return;
+  const most = said.dissimilarity >= 2.5;
+  const times = `${Number(said.dissimilarity.toFixed(2))} times the threshold${most ? " or more" : ""}`;
+  const near = said.density === null ? "" : `, ${said.density}${said.density >= 250 ? " or more" : ""} ${said.density === 1 ? "sample" : "samples"} near`;
+  at("pixel-trust").className = said.outside ? "outside" : "inside";
+  at("pixel-like").textContent = said.outside
+    ? `Unlike anything the model learned from: ${times}.`
+    : `Like what the model learned from: ${times}${near}.`;
+  at("pixel-holds").textContent = said.outside ? "Neither its scores nor its sets are known to hold here." : "";
+  at("scale-here").style.left = length(Math.min(said.dissimilarity / 2.5, 1));
 }
 
 const fingers = new Map();
@@ -288,6 +368,7 @@ at("zoom-in").addEventListener("click", () => zoom(1.6));
 at("zoom-out").addEventListener("click", () => zoom(1 / 1.6));
 at("zoom-fit").addEventListener("click", fit);
 at("opacity").addEventListener("input", () => { at("overlay").style.opacity = at("opacity").value / 100; });
+at("hatch").addEventListener("change", showOutside);
 at("pixel-close").addEventListener("click", () => { at("pixel").hidden = at("marker").hidden = true; });
 for (const button of document.querySelectorAll("[data-layer]")) {
   button.addEventListener("click", () => { state.layer = button.dataset.layer; showLayer(); });

@@ -8,12 +8,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from geoml_ops.domain.tiling import classify_array, tiles, with_halo
+from geoml_ops.core.evidence import Conformal, Region, Score
+from geoml_ops.core.grid import Bounds, Grid, Window
+from geoml_ops.domain.tiling import (
+    CEILING,
+    Layers,
+    classify_array,
+    least_over,
+    least_probability,
+    members_of,
+    outside,
+    sets,
+    tiles,
+    with_halo,
+)
+from geoml_ops.domain.tiling.layers import packed, percent_of_threshold
+
+GRID = Grid(crs="EPSG:32633", left=300_000.0, top=5_800_000.0, pixel_m=10.0, width=40, height=30)
 
 
 class Answer(NamedTuple):
     probability: NDArray[np.float32]
     valid: NDArray[np.bool_]
+    dissimilarity: NDArray[np.float32] | None = None
+    density: NDArray[np.float32] | None = None
 
 
 def sum_around(halo: int):
@@ -54,18 +72,19 @@ def test_tiles_with_the_right_halo_answer_as_the_whole_does(
     dn = rng.normal(size=(1, height, width)).astype(np.float32)
     dn[rng.random(dn.shape) < 0.2] = np.nan
     run = sum_around(halo_px)
-    classes, confidence = classify_array(dn, run, tile_px, halo_px)
-    whole, sure = classify_array(dn, run, max(height, width), halo_px, threads=1)
-    np.testing.assert_array_equal(classes, whole)
-    np.testing.assert_allclose(confidence, sure, atol=1e-5)
-    np.testing.assert_array_equal(classes == 255, np.isnan(dn[0]))
-    np.testing.assert_array_equal(np.isnan(confidence), np.isnan(dn[0]))
+    apart = classify_array(dn, run, tile_px, halo_px)
+    whole = classify_array(dn, run, max(height, width), halo_px, threads=1)
+    np.testing.assert_array_equal(apart.classes, whole.classes)
+    np.testing.assert_allclose(apart.confidence, whole.confidence, atol=1e-5)
+    np.testing.assert_array_equal(apart.known, np.isfinite(dn[0]))
+    np.testing.assert_array_equal(np.isnan(apart.confidence), np.isnan(dn[0]))
+    assert (apart.set_size, apart.members, apart.dissimilarity, apart.density, apart.outside) == (None,) * 5
 
 
 def test_without_its_halo_a_looking_model_shows_seams() -> None:
     dn = np.random.default_rng(1).normal(size=(1, 32, 32)).astype(np.float32)
-    _, apart = classify_array(dn, sum_around(2), 8, 0)
-    _, whole = classify_array(dn, sum_around(2), 32, 2)
+    apart = classify_array(dn, sum_around(2), 8, 0).confidence
+    whole = classify_array(dn, sum_around(2), 32, 2).confidence
     assert np.abs(apart - whole).max() > 0.1
 
 
@@ -90,3 +109,142 @@ def test_a_graph_that_shrinks_its_input_is_a_broken_promise() -> None:
 def test_tiles_of_no_size_are_refused() -> None:
     with pytest.raises(ValueError, match="0 px"):
         list(tiles(3, 3, 0))
+
+
+# --- layers ----------------------------------------------------------------------------------
+
+
+def nine_classes(dn: NDArray[np.float32]) -> Answer:
+    """Nine classes whose probabilities are the first nine bands; the tenth is dissimilarity, the eleventh density."""
+    valid = np.isfinite(dn).all(axis=1, keepdims=True)
+    probability = np.where(valid, np.nan_to_num(dn[:, :9]), 0).astype(np.float32)
+    far, near = (np.where(valid, dn[:, i : i + 1], np.nan).astype(np.float32) for i in (9, 10))
+    return Answer(probability, valid, far, near)
+
+
+def scene(seed: int) -> NDArray[np.float32]:
+    rng = np.random.default_rng(seed)
+    dn = np.empty((11, *GRID.shape), np.float32)
+    dn[:9] = np.moveaxis(rng.dirichlet(np.full(9, 0.3), GRID.shape), -1, 0)
+    dn[9], dn[10] = rng.gamma(1.0, 0.5, GRID.shape), rng.integers(0, 400, GRID.shape)
+    dn[:, rng.random(GRID.shape) < 0.1] = np.nan
+    return dn
+
+
+def conformal(quantiles: dict[str, float], *regions: Region) -> Conformal:
+    score = Score(value=0.9, low=0.8, high=1.0, n_blocks=30)
+    return Conformal(plan="p", coverage=0.9, method="m", quantiles=quantiles, measured=score, mean_set_size=2.0,
+                     low_blocks_share=0.1, regions=regions)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 99), tile_px=st.integers(5, 45), halo_px=st.integers(0, 2))
+def test_layers_say_pixel_by_pixel_what_the_graph_said(seed: int, tile_px: int, halo_px: int) -> None:
+    dn, names = scene(seed), [f"c{i}" for i in range(9)]
+    quantiles = dict(zip(names, np.random.default_rng(seed).uniform(0.5, 1, 9).round(3).tolist(), strict=True))
+    layers = classify_array(
+        dn, nine_classes, tile_px, halo_px, threshold=0.7, least=least_over(conformal(quantiles), names, GRID)
+    )
+    assert layers.members is not None
+    assert layers.members.shape == (2, *GRID.shape)
+    member = members_of(layers.members, 9)
+    for row, col in np.ndindex(*GRID.shape):
+        said = [layer[..., row, col] for layer in (layers.set_size, layers.dissimilarity, layers.density)]
+        pixel = dn[:, row, col]
+        if np.isnan(pixel).any():
+            assert [*said, layers.classes[row, col], *layers.members[:, row, col]] == [255] * 6
+            continue
+        expected = 1 - pixel[:9].astype(float) <= np.array(list(quantiles.values())) + 1e-7
+        expected[pixel[:9].argmax()] = True
+        assert member[:, row, col].tolist() == expected.tolist()
+        assert said[0] == expected.sum()
+        assert said[1] == min(np.ceil(pixel[9].astype(float) / 0.7 * 100), 250)
+        assert said[2] == min(pixel[10], 250)
+    assert layers.outside is not None
+    np.testing.assert_array_equal(layers.outside, np.nan_to_num(dn[9]) > 0.7)
+
+
+@given(
+    threshold=st.floats(1e-6, 1e6),
+    ulps=st.integers(-3, 3),
+    times=st.floats(0, 1e4),
+)
+def test_a_pixel_outside_is_never_called_inside(threshold: float, ulps: int, times: float) -> None:
+    """To the last bit: around the threshold, far from it, and where the number is missing."""
+    near = np.float32(threshold)
+    for _ in range(abs(ulps)):
+        near = np.nextafter(near, np.float32(np.inf if ulps > 0 else 0))
+    values = np.array([near, np.float32(threshold * times), np.float32(np.inf), np.float32(np.nan), 0], np.float32)
+    percent = percent_of_threshold(values, threshold, np.ones(5, bool))
+    np.testing.assert_array_equal(outside(percent), ~(values.astype(float) <= threshold))
+    assert percent[2:].tolist() == [CEILING, CEILING, 0]
+    assert percent_of_threshold(values, threshold, np.zeros(5, bool)).tolist() == [255] * 5
+    assert not outside(np.array([255, 100], np.uint8)).any()
+
+
+def test_a_threshold_of_nothing_leaves_only_the_samples_themselves_inside() -> None:
+    assert percent_of_threshold(np.array([0, 1e-9], np.float32), 0.0, np.ones(2, bool)).tolist() == [0, CEILING]
+
+
+def test_a_graph_without_dissimilarity_cannot_meet_a_threshold() -> None:
+    with pytest.raises(ValueError, match="does not say how dissimilar"):
+        classify_array(np.zeros((1, 4, 4), np.float32), sum_around(0), threshold=0.5)
+
+
+@given(n_classes=st.integers(1, 40), seed=st.integers(0, 99))
+def test_membership_survives_its_bits_and_never_looks_like_no_answer(n_classes: int, seed: int) -> None:
+    member = np.random.default_rng(seed).random((n_classes, 3, 5)) < 0.7
+    bits = packed(member)
+    assert bits.dtype == np.uint8
+    assert bits.shape == (-(-n_classes // 7), 3, 5)
+    assert bits.max() < 128
+    np.testing.assert_array_equal(members_of(bits, n_classes), member)
+
+
+def test_no_set_is_empty_and_ties_belong() -> None:
+    probability = np.array([[0.5, 0.3, 0.2], [0.2, 0.3, 0.5], [0.0, 0.0, 1.0]], np.float32).T
+    none = least_probability(np.zeros(3))[:, np.newaxis]
+    assert sets(probability, none).sum(axis=0).tolist() == [1, 1, 1]
+    assert sets(probability, none).argmax(axis=0).tolist() == [0, 2, 2]
+    everything = least_probability(np.ones(3))[:, np.newaxis]
+    assert sets(probability, everything).all()
+    ties = least_probability(1.0 - np.array([0.3, 0.3, 0.3], np.float32).astype(np.float64))[:, np.newaxis]
+    assert sets(probability, ties)[1].tolist() == [True, True, False]
+
+
+def test_a_region_counts_where_its_ground_is() -> None:
+    """Edges between pixels of several tiles: half the pixels of the grid lie in the region, by their centres."""
+    names = ["a", "b"]
+    score = Score(value=0.9, low=0.8, high=1.0, n_blocks=30)
+    left = Bounds(left=299_000.0, bottom=5_799_000.0, right=300_203.0, top=5_801_000.0)
+    region = Region(bounds=left, n_blocks=20, quantiles={"a": 0.25, "b": 0.25}, measured=score)
+    least = least_over(conformal({"a": 0.75, "b": 1.0}, region), names, GRID)
+    east, _ = GRID.centres(np.zeros(GRID.width, np.int64), np.arange(GRID.width))
+    for window in tiles(*GRID.shape, 13):
+        found = np.broadcast_to(least(window), (2, window.height, window.width))
+        here = east[window.col : window.col + window.width] < 300_203.0
+        np.testing.assert_allclose(found[0], np.broadcast_to(np.where(here, 0.75, 0.25), found[0].shape), atol=1e-6)
+        np.testing.assert_allclose(found[1], np.broadcast_to(np.where(here, 0.75, 0.0), found[1].shape), atol=1e-6)
+    assert least(Window(col=30, row=0, width=5, height=5)).shape == (2, 1, 1), "far from it nothing is spread out"
+
+
+def test_two_regions_side_by_side_share_no_pixel_and_leave_none_out() -> None:
+    score = Score(value=0.9, low=0.8, high=1.0, n_blocks=30)
+    middle = GRID.left + 205.0  # the centre of a pixel: it belongs to the region on its right
+    boxes = [(GRID.left, middle), (middle, GRID.bounds.right)]
+    regions = [
+        Region(bounds=Bounds(left=a, bottom=GRID.bounds.bottom, right=b, top=GRID.top), n_blocks=20,
+               quantiles={"a": 0.5 - 0.25 * i}, measured=score)
+        for i, (a, b) in enumerate(boxes)
+    ]  # fmt: skip
+    found = least_over(conformal({"a": 1.0}, *regions), ["a"], GRID)(GRID.whole)[0]
+    np.testing.assert_allclose(found, np.broadcast_to(np.where(np.arange(40) < 20, 0.5, 0.75), (30, 40)), atol=1e-6)
+
+
+def test_layers_cost_few_bytes_a_pixel() -> None:
+    names = [f"c{i}" for i in range(9)]
+    least = least_over(conformal(dict.fromkeys(names, 0.9)), names, GRID)
+    layers = classify_array(scene(0), nine_classes, threshold=0.7, least=least)
+    assert isinstance(layers, Layers)
+    n_bytes = sum(layer.nbytes for layer in vars(layers).values() if layer is not None)
+    assert n_bytes / (GRID.width * GRID.height) == 1 + 4 + 1 + 2 + 1 + 1

@@ -4,6 +4,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from geoml_ops.adapters import raster
@@ -30,7 +31,7 @@ from geoml_ops.platform.files import sha256_of
 from geoml_ops.settings import Settings
 from geoml_ops.steps import classify, trace
 from geoml_ops.steps.places import Places
-from tests.answering import CLASSES, DECLARED, TOP, WEST, write_bundle, write_raster
+from tests.answering import APPLICABILITY, CLASSES, CONFORMAL, DECLARED, TOP, WEST, write_bundle, write_raster
 
 SCORE = Score(value=0.6, low=0.5, high=0.7, n_blocks=16)
 
@@ -156,3 +157,24 @@ def test_a_scene_leads_on_to_everything_made_from_it(turn: tuple[Places, Path, P
     assert trace.impact(places, "lonely") == ()
     with pytest.raises(NotFound, match="use one of field, lonely"):
         trace.impact(places, "nowhere")
+
+
+def test_the_walk_begins_with_how_far_the_pixel_may_be_trusted(tmp_path: Path) -> None:
+    """A model that knows its sets and its ground; its walk says so although everything above it is lost."""
+    places = Settings(workspace=tmp_path / "workspace").places()
+    bundle = write_bundle(tmp_path / "made", 0.001, applicability=APPLICABILITY, conformal=CONFORMAL)
+    shutil.copytree(tmp_path / "made", places.bundles / bundle.file.sha256)
+    Shelf(places.nouns).put(bundle)
+    opened = open_bundle(places.bundles, bundle.file.sha256, bundle.id)
+    model = classify.load(opened, Release("landcover", 1, bundle.id, bundle.file.sha256))
+    write_raster(tmp_path / "scene.tif")
+    prediction = classify.classify(places, tmp_path / "scene.tif", model)
+    path = PredictionLog(places.predictions).home(prediction.id) / MAP
+    far = raster.read(path)[3]
+    for row, col, says in (
+        (*np.argwhere((far > 100) & (far < 255))[0], "unlike anything the model learned from"),
+        (*np.argwhere(far <= 100)[0], "like what the model learned from"),
+    ):
+        sentence = trace.trace(places, path, WEST + 10 * col + 5, TOP - 10 * row - 5)[0].sentence
+        assert says in sentence
+        assert "promised to hold the true class 90% of the time" in sentence

@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 import onnx
 from onnx import TensorProto
 
+from geoml_ops.adapters.onnx.nearness import add_nearness
 from geoml_ops.adapters.onnx.writer import Writer
 from geoml_ops.core.bands import Contract
 from geoml_ops.core.errors import BadInput
+from geoml_ops.domain.applicability import References
 from geoml_ops.domain.features import bands_needed
 
 
@@ -38,12 +40,18 @@ def feature_graph(features: Sequence[str], contract: Contract) -> bytes:
 
 
 def bundle_graph(
-    features: Sequence[str], contract: Contract, head: bytes, classes: Sequence[str], metadata: Mapping[str, str]
+    features: Sequence[str],
+    contract: Contract,
+    head: bytes,
+    classes: Sequence[str],
+    metadata: Mapping[str, str],
+    references: References | None = None,
 ) -> bytes:
-    """Returns the whole graph: DN in, class probabilities and their validity out.
+    """Returns the whole graph: DN in, class probabilities, their validity and where they apply out.
 
     Input ``dn`` as in :func:`feature_graph`; outputs ``probability`` float32 ``[batch, class, y, x]``,
-    0 where ``valid`` uint8 ``[batch, 1, y, x]`` is 0. A pixel is valid where every feature exists.
+    0 where ``valid`` uint8 ``[batch, 1, y, x]`` is 0. A pixel is valid where every feature exists. With
+    references also ``dissimilarity`` and ``density``, float32 ``[batch, 1, y, x]``, NaN where not valid.
 
     Args:
         features: names, in the order the head was fitted on.
@@ -52,9 +60,10 @@ def bundle_graph(
         classes: names in code order.
         metadata: what else the graph should say about itself; the names, the radiometry and the halo
             are added here.
+        references: what pixels are compared with, in the space of these features; None to leave it out.
 
     Raises:
-        BadInput: a feature is unknown, or the names do not fit the head.
+        BadInput: a feature is unknown, or the names or the references do not fit.
     """
     outer = onnx.load_model_from_string(head).graph
     found = tuple(v.type.tensor_type.shape.dim[1].dim_value for v in (outer.input[0], outer.output[0]))
@@ -62,6 +71,11 @@ def bundle_graph(
         raise BadInput(
             f"The head reads {found[0]} features and knows {found[1]} classes; "
             f"{len(features)} and {len(classes)} were named."
+        )
+    if references is not None and references.columns.max() >= len(features):
+        raise BadInput(
+            f"The references are told apart by feature {references.columns.max()}, counted from 0; "
+            f"{len(features)} were named."
         )
     writer = Writer()
     columns = writer.features("dn", features, contract)
@@ -71,6 +85,9 @@ def bundle_graph(
     writer.op("Where", answered, probability, writer.number(0.0), out="probability")
     bands = bands_needed(features, contract)
     outputs = {"probability": (TensorProto.FLOAT, len(classes)), "valid": (TensorProto.UINT8, 1)}
+    if references is not None:
+        add_nearness(writer, columns, answered, references)
+        outputs |= {"dissimilarity": (TensorProto.FLOAT, 1), "density": (TensorProto.FLOAT, 1)}
     own = {
         "sensor": contract.sensor,
         "bands": json.dumps(bands),

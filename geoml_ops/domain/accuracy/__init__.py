@@ -6,7 +6,7 @@ depends on how common a class is and hides which error was made (Pontius and Mil
 quantity and allocation disagreement say both.
 """
 
-from geoml_ops.domain.accuracy.drawing import Places, count_codes, draw_ranks, place_ranks
+from geoml_ops.domain.accuracy.drawing import Drawn, count_codes, draw_ranks, place_ranks
 from geoml_ops.domain.accuracy.estimates import Assessment, Cells, Estimate, OfClass, Strata, Z, assess
 from geoml_ops.domain.accuracy.guard import Labelled, Matched, Units, match
 from geoml_ops.domain.accuracy.planning import ALLOCATIONS, LEAST, Allocation, Sizes, sizes_for
@@ -17,11 +17,11 @@ __all__ = [
     "Allocation",
     "Assessment",
     "Cells",
+    "Drawn",
     "Estimate",
     "Labelled",
     "Matched",
     "OfClass",
-    "Places",
     "Sizes",
     "Strata",
     "Units",

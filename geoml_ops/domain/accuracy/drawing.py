@@ -18,7 +18,7 @@ Strips = Iterable[tuple[int, NDArray[np.integer[Any]]]]
 
 
 @dataclass(frozen=True)
-class Places:
+class Drawn:
     """Drawn pixels, in the random order in which they are to be labelled: class code, row and column, ``(units,)``."""
 
     code: Codes
@@ -75,16 +75,16 @@ def draw_ranks(pixels: Mapping[int, int], n: Mapping[int, int], seed: int) -> di
         BadInput: a class has fewer pixels than units to draw.
     """
     drawn = {}
-    for place, (code, size) in enumerate(sorted(n.items())):
+    for code, size in n.items():
         if not 0 <= size <= pixels.get(code, 0):
             raise BadInput(f"Class {code} has {pixels.get(code, 0)} pixels; {size} units cannot be drawn from them.")
         if size:
-            rng = np.random.default_rng([seed, place])
+            rng = np.random.default_rng([seed, code % 2**64])
             drawn[code] = np.sort(rng.choice(pixels[code], size, replace=False).astype(np.int64))
     return drawn
 
 
-def place_ranks(strips: Strips, ranks: Mapping[int, Codes], seed: int) -> Places:
+def place_ranks(strips: Strips, ranks: Mapping[int, Codes], seed: int) -> Drawn:
     """Returns where the drawn pixels lie, all classes mixed in one random order.
 
     Args:
@@ -99,6 +99,8 @@ def place_ranks(strips: Strips, ranks: Mapping[int, Codes], seed: int) -> Places
     for first, codes in strips:
         flat = codes.ravel()
         for code, wanted in ranks.items():
+            if not len(wanted) or passed[code] > wanted[-1]:
+                continue
             here = np.flatnonzero(flat == code)
             low, high = np.searchsorted(wanted, [passed[code], passed[code] + len(here)])
             place = here[wanted[low:high] - passed[code]]
@@ -108,5 +110,7 @@ def place_ranks(strips: Strips, ranks: Mapping[int, Codes], seed: int) -> Places
     units = np.concatenate(found) if found else np.empty((0, 3), dtype=np.int64)
     if len(units) != sum(map(len, ranks.values())):
         raise Refused("The raster changed while units were drawn from it.", "draw again")
+    # In the order of the codes, then of the map, so that it does not matter how the map was cut.
+    units = units[np.lexsort(units.T[::-1])]
     units = units[np.random.default_rng([seed, len(units)]).permutation(len(units))]
-    return Places(*(units[:, i].astype(np.int64) for i in range(3)))
+    return Drawn(*(units[:, i].astype(np.int64) for i in range(3)))

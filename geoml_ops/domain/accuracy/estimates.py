@@ -214,9 +214,9 @@ def _check(strata: Strata, cells: Cells, classes: tuple[str, ...]) -> None:
                 "label units there, or merge it with another stratum before the sample is drawn",
             )
     if strata.units is not None and (n > strata.units).any():
-        place = int(np.argmax(n - strata.units))
+        i = int(np.argmax(n - strata.units))
         raise BadInput(
-            f"The stratum {strata.names[place][:60]!r} has {strata.units[place]:.0f} units; {n[place]:.0f} were sampled.",
+            f"The stratum {strata.names[i][:60]!r} has {strata.units[i]:.0f} units; {n[i]:.0f} were sampled.",
             "check the counts; a unit is sampled once",
         )
 
@@ -240,8 +240,8 @@ def _cautions(
         hits = right[strata.names.index(name)]
         if units > 1 and hits in (0, units):
             said.append(
-                f"All {units:.0f} units of {name} are {'right' if hits else 'wrong'}: the formula gives it no variance, "
-                f"yet up to {1 - 0.05 ** (1 / units):.1%} of it may be otherwise (95 %)."
+                f"All {units:.0f} units of {name} are {'right' if hits else 'wrong'}: the formula gives it no "
+                f"variance, yet up to {1 - 0.05 ** (1 / units):.1%} of it may be otherwise (95 %)."
             )
     return tuple(said)
 
@@ -252,8 +252,8 @@ def _without_stratum(strata: Strata, cells: Cells, classes: tuple[str, ...]) -> 
         count = cells.n[cells.reference == code].sum()
         if count and not strata.area[[stratum == name for stratum in strata.names]].sum():
             said.append(
-                f"{name} was found on the ground {count:.0f} times but the map shows none: its producer's accuracy is 0 "
-                "and its area rests on chance finds; draw a stratum where it is likely."
+                f"{name} was found on the ground {count:.0f} times but the map shows none: its producer's accuracy "
+                "is 0 and its area rests on chance finds; draw a stratum where it is likely."
             )
     return said
 

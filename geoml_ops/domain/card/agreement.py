@@ -13,7 +13,7 @@ from geoml_ops.domain.card.parts import METRICS, figure, metric_words, paragraph
 def confusion(evaluation: Evaluation) -> str:
     """Returns the confusion matrix as a table, shaded by the share of its row, with accuracies at its edges.
 
-    The right edge holds producer's, the lower edge user's accuracy of the samples; a dash where a class
+    The right edge holds producer's, the lower edge user's accuracy of the samples; "none" where a class
     was never there, or never answered.
     """
     counts = evaluation.confusion
@@ -84,8 +84,8 @@ def spatial_against_random(evaluation: Evaluation) -> str:
         + side_by_side(drawn)
         + table(heads, cells, strong=0)
         + paragraph(
-            "Each score answers its own question, so they differ without any being wrong. Random folds put neighbours of "
-            "a tested pixel into training: their score flatters and never reaches the gate.",
+            "Each score answers its own question, so they differ without any being wrong. Random folds put neighbours "
+            "of a tested pixel into training: their score flatters and never reaches the gate.",
             "quiet small",
         )
     )
@@ -97,4 +97,4 @@ def _shaded(n: int, share: float) -> str:
 
 
 def _edge(right: int, of: int) -> str:
-    return f"<td class=n>{right / of:.2f}</td>" if of else "<td class=n>–</td>"
+    return f"<td class=n>{right / of:.2f}</td>" if of else "<td class=n>none</td>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from html import escape
 
@@ -26,6 +27,7 @@ from geoml_ops.domain.card.parts import (
 )
 from geoml_ops.domain.scoring import caution
 
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _MEASURES = ("f1", "users_accuracy", "producers_accuracy", "iou")
 
 
@@ -78,13 +80,19 @@ def _classes(bundle: Bundle, evaluation: Evaluation, features: FeatureTable) -> 
     rows = [
         (
             str(code),
-            f'<span class=swatch style="background:{escape(colour)}"></span>{escape(name)}',
+            f"{_swatch(colour)}{escape(name)}",
             str(features.n_samples.get(name, 0)),
             f"{evaluation.per_class_f1[name]:.2f}" if name in evaluation.per_class_f1 else "never seen or answered",
         )
         for code, (name, colour) in enumerate(zip(bundle.classes, bundle.colours, strict=True))
     ]
     return table(("code", "class", "samples", "F1, held-out ground"), rows)
+
+
+def _swatch(colour: str) -> str:
+    # Anything but a plain colour could make the page load something.
+    shown = colour if _COLOUR.fullmatch(colour) else "transparent"
+    return f'<span class=swatch style="background:{shown}"></span>'
 
 
 def _scores(evaluation: Evaluation) -> str:
@@ -166,9 +174,9 @@ def _applicability(area: Applicability | None) -> str:
     matters = ", ".join(f"{name} {weight:.2f}" for name, weight in heaviest)
     return paragraph(
         f"Every pixel of a map carries its dissimilarity to the {area.n_references:,} reference samples inside the "
-        f"graph (of {area.n_samples:,}). Beyond {area.threshold:.3f} the model was never tried and the score above does "
-        f"not hold. Over the folds of that score {area.outside_share:.1%} of the samples are outside; a sample has "
-        f"{area.mean_density:.1f} others within the threshold on average."
+        f"graph (of {area.n_samples:,}). Beyond {area.threshold:.3f} the model was never tried and the score above "
+        f"does not hold. Over the folds of that score {area.outside_share:.1%} of the samples are outside; a sample "
+        f"has {area.mean_density:.1f} others within the threshold on average."
     ) + paragraph(f"Threshold: {area.definition}. Features that weigh most: {matters or 'none'}.", "quiet small")
 
 
@@ -185,7 +193,7 @@ def _conformal(sets: Conformal | None) -> str:
             f"{sets.low_blocks_share:.0%} of the blocks fall short by a tenth or more. "
             f"{sets.mean_set_size:.2f} classes per pixel on average."
         )
-        + table(("class", "belongs to the set up to 1 − probability of"), rows)
+        + table(("class", "belongs to the set up to 1 minus probability of"), rows)
         + paragraph(
             f"Method: {sets.method}. "
             + (f"{kept} regions have limits of their own." if kept else "The same limits hold everywhere."),
@@ -197,9 +205,9 @@ def _conformal(sets: Conformal | None) -> str:
 def _gate(judgement: Judgement) -> str:
     return (
         f"<p><strong>{escape(judgement.outcome)}</strong>, {escape(WORDS[judgement.outcome])}. Compared with "
-        f"{escape(judgement.against)} in {metric_words(judgement.metric)}, for {escape(judgement.estimand)}: difference "
-        f"{gap(judgement.difference)} over {judgement.difference.n_blocks} blocks; margin {judgement.margin:.3f}, "
-        f"detectable {judgement.detectable:.3f}.</p>" + bullets(judgement.objections)
+        f"{escape(judgement.against)} in {metric_words(judgement.metric)}, for {escape(judgement.estimand)}: "
+        f"difference {gap(judgement.difference)} over {judgement.difference.n_blocks} blocks; "
+        f"margin {judgement.margin:.3f}, detectable {judgement.detectable:.3f}.</p>" + bullets(judgement.objections)
     )
 
 

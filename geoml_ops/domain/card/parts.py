@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from geoml_ops.core.evidence import Outcome, Score
-from geoml_ops.core.folding import Estimand, Method
 from geoml_ops.core.flow import FoldPlan
+from geoml_ops.core.folding import Estimand, Method
 
 CREDIT = (
     "Contains modified Copernicus Sentinel data. Where labels come from OpenStreetMap: "
@@ -21,7 +21,8 @@ body{font:16px/1.55 system-ui,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;max-wid
 padding:0 1.2rem 3rem;color:var(--ink);background:#fff}
 h1{font-size:1.65rem;line-height:1.25;margin:0 0 .2rem;overflow-wrap:anywhere}
 h2{font-size:1.2rem;margin:2.2rem 0 .5rem;padding-bottom:.2rem;border-bottom:1px solid var(--line)}
-h3{font-size:1rem;margin:1.2rem 0 .3rem}p{margin:.4rem 0 .7rem;max-width:78ch}ul{margin:.3rem 0 .8rem;padding-left:1.3rem}
+h3{font-size:1rem;margin:1.2rem 0 .3rem}p{margin:.4rem 0 .7rem;max-width:78ch}
+ul{margin:.3rem 0 .8rem;padding-left:1.3rem}
 table{border-collapse:collapse;margin:.6rem 0;font-size:.92rem}th,td{padding:.3rem .7rem;border:1px solid var(--line);
 text-align:left;vertical-align:top;overflow-wrap:break-word;max-width:34rem}th{background:var(--wash);font-weight:600}
 td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}tr.counts td{font-weight:600}
@@ -57,8 +58,8 @@ METRICS = {
 #: What was decided, in few words; every outcome has some.
 WORDS: Mapping[Outcome, str] = {
     "PROMOTE": "promoted",
-    "HOLD": "held back: it is not shown to be better",
-    "REJECT": "rejected: it is worse than the margin allows",
+    "HOLD": "held back",
+    "REJECT": "rejected",
     "INSUFFICIENT_EVIDENCE": "not promoted: the evidence does not suffice",
 }
 #: What a score with this estimand tells.

@@ -69,7 +69,7 @@ def in_words(judgement: Judgement, challenger: str = "The challenger") -> str:
 
     Args:
         judgement: the verdict.
-        challenger: what to call the challenger at the beginning of a sentence.
+        challenger: what to call the challenger.
     """
     found = judgement.difference
     stays = "what serves now stays" if judgement.champion else "nothing is released"
@@ -79,9 +79,9 @@ def in_words(judgement: Judgement, challenger: str = "The challenger") -> str:
         return f"{challenger} is as good, within the margin, and may serve because: {_stopped(judgement.reason)} {said}"
     words: dict[Outcome, str] = {
         "PROMOTE": f"{challenger} is better and may serve.",
-        "HOLD": f"{challenger} is not shown to be better; {stays}.",
-        "REJECT": f"{challenger} is worse than it may be; {stays}.",
-        "INSUFFICIENT_EVIDENCE": f"Nobody can tell yet whether {challenger[:1].lower()}{challenger[1:]} is better; {stays}.",
+        "HOLD": f"{challenger} is held back; {stays}.",
+        "REJECT": f"{challenger} is rejected: it is worse, overall or in a class that matters; {stays}.",
+        "INSUFFICIENT_EVIDENCE": f"The evidence does not suffice to promote {challenger}; {stays}.",
     }
     return f"{words[judgement.outcome]} {said}"
 
@@ -106,10 +106,10 @@ def verdict_page(case: Case, *, folds: bytes | None = None, differences: bytes |
             ),
             _headline(j, name),
             _decided(case.approvals),
+            section("Objections and cautions", bullets(j.objections) or paragraph("None."), _careful(j)),
             section("What was compared", _compared(case)),
             section("What came out", _drawn(j), _numbers(case)),
-            section("Objections", bullets(j.objections) or paragraph("None.")),
-            section("What this evidence could show", evidence(j), _careful(j)),
+            section("What this evidence could show", evidence(j, case.rules.alpha if case.rules else None)),
             section("Class by class", class_tests(j.classes)),
             section("What else was asked", guards(j.guards)),
             section("Where on the ground", _maps(folds, differences, lost)),
@@ -124,7 +124,8 @@ def verdict_page(case: Case, *, folds: bytes | None = None, differences: bytes |
 
 def _headline(judgement: Judgement, name: str) -> str:
     word = escape(judgement.outcome.replace("_", " "))
-    return f'<div class="verdict {_TONES[judgement.outcome]}"><b>{word}</b><p>{escape(in_words(judgement, name))}</p></div>'
+    said = escape(in_words(judgement, name))
+    return f'<div class="verdict {_TONES[judgement.outcome]}"><b>{word}</b><p>{said}</p></div>'
 
 
 def _drawn(judgement: Judgement) -> str:
@@ -166,8 +167,8 @@ def _compared(case: Case) -> str:
             "most frequent class of the samples it could learn from."
         )
     return paragraph(how) + paragraph(
-        f"The answer holds for {j.estimand}: {ASKS[j.estimand]}. Folds: {folds_words(case.plan)}. Evidence is counted in "
-        f"blocks of ground, of which there are {j.difference.n_blocks}, never in pixels."
+        f"The answer holds for {j.estimand}: {ASKS[j.estimand]}. Folds: {folds_words(case.plan)}. Evidence is counted "
+        f"in blocks of ground, of which there are {j.difference.n_blocks}, never in pixels."
     )
 
 
@@ -187,7 +188,7 @@ def _numbers(case: Case) -> str:
     if j.p_superior is not None:
         cards.append((f"{j.p_superior:.4f}", "p that it is not better at all (small: better)"))
     asked = ""
-    if rules is not None:
+    if rules is not None and j.p_superior is not None:
         goal = "as good" if rules.promote_on == "non_inferiority" else "better"
         asked = (
             f"Fixed before anybody saw a score: the challenger has to be {goal} at a one-sided error rate of "
@@ -210,8 +211,8 @@ def _maps(folds: bytes | None, differences: bytes | None, lost: str) -> str:
             (
                 differences,
                 "Map of the difference per block",
-                "Where the challenger gains (blue) and loses (orange) against the other, block by block. Blocks with few "
-                "samples scatter most.",
+                "Where the challenger gains (blue) and loses (orange) against the other, block by block. Blocks with "
+                "few samples scatter most.",
             ),
             (folds, "Map of the folds", "Every sample in the colour of the fold that tests it."),
         )

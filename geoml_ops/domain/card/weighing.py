@@ -10,34 +10,55 @@ from geoml_ops.core.evidence import BesideTest, ClassTest, Guard
 from geoml_ops.core.flow import Judgement
 from geoml_ops.domain.card.drawing import small_interval
 from geoml_ops.domain.card.parts import WORDS, facts, gap, paragraph, passed, table
+from geoml_ops.domain.gate import blocks_needed, power_words
+from geoml_ops.domain.gate.power import DETECTABLE_SE
 
 _TIMES = {1: "now", 2: "twice as many", 4: "four times as many"}
 
 
-def evidence(judgement: Judgement) -> str:
+def evidence(judgement: Judgement, alpha: float | None = None) -> str:
     """Returns what this evidence could have shown, and what more blocks would buy.
 
     The smallest difference that usually shows falls with the square root of the number of blocks.
+
+    Args:
+        judgement: with its smallest difference that usually shows.
+        alpha: one-sided level of a look without a ledger; None where it is not known.
     """
     n, seen, margin = judgement.difference.n_blocks, judgement.detectable, judgement.margin
     if n < 2 or seen <= 0:
         return paragraph(f"{n} blocks give no interval: what they could show is not known.", "note")
     rows = [(name, f"{n * times:,}", f"{seen / math.sqrt(times):.3f}") for times, name in _TIMES.items()]
-    if 0 < margin < seen:
-        needed = math.ceil(n * (seen / margin) ** 2)
-        rows.append(("to see a gain as small as the margin", f"{needed:,}", f"{margin:.3f}"))
-    enough = (
-        "" if margin < seen else f" A gain as small as the margin of {margin:.3f} would have shown with this evidence."
-    )
+    level = judgement.spending.level if judgement.spending else alpha
+    power = ""
+    if margin > 0 and level is not None:
+        power = f" {power_words(judgement, margin, level)}"
+        rows += _for_the_margin(judgement, level)
     return (
         paragraph(
-            f"With {n} blocks a difference of {seen:.3f} or more would usually show; a smaller one would often stay "
-            f"hidden, whoever is better.{enough} More labelled ground would change that, as long as it is like this "
-            "ground:"
+            f"With {n} blocks a difference of {seen:.3f} or more would usually show; a smaller one often stays hidden, "
+            f"whoever is better.{power} More labelled ground would change that, as long as it is like this ground:"
         )
         + table(("labelled blocks", "number", "smallest difference that usually shows"), rows)
         + paragraph("More samples in the same blocks would change little: neighbours repeat each other.", "quiet small")
     )
+
+
+def _for_the_margin(judgement: Judgement, level: float) -> list[tuple[str, str, str]]:
+    sizes, n = [b.n for b in judgement.blocks], judgement.difference.n_blocks
+    # Blocks of unlike size weigh as fewer equal ones (Kish 1965).
+    weight = sum(sizes) ** 2 / sum(size**2 for size in sizes) if any(sizes) else float(n)
+    needed = blocks_needed(
+        judgement.margin,
+        error=judgement.detectable / DETECTABLE_SE,
+        df=max(weight - 1, 1.0),
+        n_blocks=n,
+        level=level,
+    )
+    if needed is not None and needed <= n:
+        return []
+    said = f"about {float(f'{needed:.2g}'):,.0f}" if needed is not None else "more than a million"
+    return [("for a gain as small as the margin, in 80 % of cases", said, f"{judgement.margin:.3f}")]
 
 
 def class_tests(classes: Sequence[ClassTest]) -> str:
@@ -121,7 +142,7 @@ def ledger(judgement: Judgement, earlier: Sequence[Judgement]) -> str:
     return (
         paragraph(
             f"Each look at the same held-out ground makes the next surprise less surprising. So looks are paid from a "
-            f"budget of alpha, and a promotion earns some back (alpha-investing). This was look {spent.look}."
+            f"budget of alpha, and a gain that is shown earns some back (alpha-investing). This was look {spent.look}."
         )
         + facts(
             (

@@ -10,7 +10,9 @@ from geoml_ops.domain.folds.audit import audit
 from geoml_ops.domain.folds.blocks import BlockFolds
 from geoml_ops.domain.folds.buffered import BufferedFolds, BufferedLeaveOneOut
 from geoml_ops.domain.folds.clusters import EnvironmentFolds, SpatialClusterFolds
+from geoml_ops.domain.folds.knndm import KNNDMFolds
 from geoml_ops.domain.folds.locations import LocationFolds, LocationTimeFolds, TimeFolds
+from geoml_ops.domain.folds.nndm import NNDMFolds
 from geoml_ops.domain.folds.plan import materialise, plan_for, splitter_of
 from geoml_ops.domain.folds.random import RandomFolds
 from geoml_ops.domain.folds.samples import PredictionPoints, Samples, evidence_blocks, units_of
@@ -22,8 +24,10 @@ __all__ = [
     "BufferedLeaveOneOut",
     "EnvironmentFolds",
     "FoldSplitter",
+    "KNNDMFolds",
     "LocationFolds",
     "LocationTimeFolds",
+    "NNDMFolds",
     "PredictionPoints",
     "RandomFolds",
     "Samples",

@@ -40,7 +40,9 @@ class BlockFolds(DealtFolds):
     @property
     def noun(self) -> tuple[str, str]:
         """What blocks are called, and what to do where they are too few."""
-        return f"block{{s}} of {self.block_m:g} m", "use fewer folds, smaller blocks or labels of more ground"
+        kept = " (scenes whole, and one where they see the same polygon)" if self.keep_scenes else ""
+        remedy = "use fewer folds, smaller blocks or labels of more ground" + (", or drop keep_scenes" if kept else "")
+        return f"block{{s}} of {self.block_m:g} m{kept}", remedy
 
     def fold_of(self) -> Index:
         """Returns the fold of each sample.

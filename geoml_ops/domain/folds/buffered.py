@@ -84,8 +84,9 @@ class BufferedLeaveOneOut(FoldSplitter):
         tested, found = np.flatnonzero(fold >= 0), []
         far = far_from_each(self.samples, tested, self.buffer_m, self.halo_px)
         for number, (one, kept) in enumerate(zip(tested, far, strict=True)):
-            train, test = np.flatnonzero(kept & (unit != unit[one])), np.array([one])
-            self.require_train(number, train, len(unit) - 1, test)
+            others, test = unit != unit[one], np.array([one])
+            train = np.flatnonzero(kept & others)
+            self.require_train(number, train, int(others.sum()), test)
             found.append((train, test))
         return found
 

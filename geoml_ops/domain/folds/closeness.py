@@ -12,8 +12,8 @@ from scipy.spatial import cKDTree
 
 Index = NDArray[np.int64]
 Floats = NDArray[np.float64]
-PAIRS_PER_PLACE = 40
-"""Places with more neighbours than this on average are joined without listing who is whose neighbour."""
+CROWD = 16
+"""Where a place shares its cell with more than this, on average, nobody lists who is whose neighbour."""
 
 
 def numbered(*columns: NDArray[np.generic]) -> Index:
@@ -53,26 +53,28 @@ def linked(
     """
     distinct, place = np.unique(places, axis=0, return_inverse=True)
     place = place.reshape(-1)
-    tree = cKDTree(distinct, balanced_tree=False)
-    n_pairs = (int(tree.count_neighbors(tree, reach, p=p)) - len(distinct)) // 2
-    if n_pairs > PAIRS_PER_PLACE * len(distinct):
-        return _joined(distinct, reach, p)[place]
-    pairs = tree.query_pairs(reach, p=p, output_type="ndarray").astype(np.int64)
+    cell = _cells(distinct, reach, p)
+    if np.square(np.bincount(cell)).sum() > CROWD * len(distinct):
+        return _joined(distinct, cell, reach, p)[place]
+    pairs = cKDTree(distinct, balanced_tree=False).query_pairs(reach, p=p, output_type="ndarray").astype(np.int64)
     if really is not None and len(pairs):
         first = np.unique(place, return_index=True)[1]
         pairs = pairs[really(first[pairs[:, 0]], first[pairs[:, 1]])]
     return _components(len(distinct), pairs)[place]
 
 
-def _joined(places: Floats, reach: float, p: float) -> Index:
-    """Returns components of crowded places, by joining each component with one in reach until none is.
+def _cells(places: Floats, reach: float, p: float) -> Index:
+    """Returns the cell of each place; places of one cell are in reach of each other."""
+    edge = reach / (1.0 if p == np.inf else float(np.sqrt(places.shape[1])))
+    return numbered(np.floor((places - places.min(axis=0)) / (edge * (1 - 1e-9))))
+
+
+def _joined(places: Floats, label: Index, reach: float, p: float) -> Index:
+    """Returns components of crowded places: of those that begin as one, each is joined with one in reach until none is.
 
     Rounds of Borůvka: two components differ in some bit of their numbers, so for every bit the places
-    with 0 are asked for the nearest with 1 and the other way round. Cells whose diagonal is within reach
-    begin as one.
+    with 0 are asked for the nearest with 1 and the other way round.
     """
-    cell = reach / (1.0 if p == np.inf else float(np.sqrt(places.shape[1])))
-    label = numbered(np.floor((places - places.min(axis=0)) / (cell * (1 - 1e-9))))
     while True:
         links = [np.zeros((0, 2), dtype=np.int64)]
         for bit in range(int(label.max()).bit_length()):

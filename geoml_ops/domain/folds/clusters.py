@@ -16,7 +16,7 @@ from geoml_ops.core.errors import BadInput
 from geoml_ops.domain.folds.buffered import units_called
 from geoml_ops.domain.folds.closeness import Floats, Index
 from geoml_ops.domain.folds.deals import DealtFolds, require_enough
-from geoml_ops.domain.folds.samples import anchors_of_units, units_of
+from geoml_ops.domain.folds.samples import anchors_of_units, units_of, west_to_east
 
 PER_FOLD = 10
 PLACES_PER_CLUSTER = 4
@@ -96,7 +96,8 @@ class EnvironmentFolds(ClusteredFolds):
         features = self.samples.features
         if features is None or not features.size:
             raise BadInput("Environmental folds need features, and these samples have none.", "use kmeans or block")
-        found = np.asarray(features, dtype=np.float64)
+        order = west_to_east(self.samples)
+        found, unit = np.asarray(features, dtype=np.float64)[order], unit[order]
         bad = ~np.isfinite(found)
         if bad.any():
             raise BadInput(

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from geoml_ops.core.errors import BadInput
 from geoml_ops.domain.folds.blocks import BlockFolds
 from geoml_ops.domain.folds.closeness import numbered, tied
 from geoml_ops.domain.folds.deals import DealtFolds, balanced, counted, require_enough
@@ -87,6 +88,12 @@ class TimeFolds(DealtFolds):
         for number in range(self.n_folds):
             test = np.flatnonzero(fold == number)
             rest = np.flatnonzero((fold != number) & ~np.isin(unit, unit[test]))
+            if not len(rest):
+                raise BadInput(
+                    f"Fold {number} tests {len(test)} of {len(fold)} samples and learns from none: those of other days "
+                    "are all of polygons that it tests.",
+                    "use location_time folds, which hold out places and days together",
+                )
             found.append(self.apart(number, rest, test))
         return found
 

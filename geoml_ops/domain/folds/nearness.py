@@ -75,11 +75,11 @@ class Windows:
             side = train if len(self.radii_px) == 1 else train[self.radius_px[train] == radius]
             if not len(side):
                 continue
-            both = (self.radius_px[test] + radius) * pixel_m
+            both = self.radius_px[test] * pixel_m + radius * pixel_m
             limit = both + (1 - TOLERANCE) * pixel_m
             straight = _nearest(self.ground[test], self.ground[side])
             np.minimum(least, straight, out=least)
-            near |= straight <= _straight(buffer_m + both, projected)
+            near |= straight <= _straight(both + buffer_m, projected)
             if projected:
                 meets |= _nearest(self.ground[test], self.ground[side], p=np.inf) < limit
             else:

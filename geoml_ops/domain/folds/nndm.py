@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoml_ops.core.errors import BadInput
 from geoml_ops.core.folding import Matching
-from geoml_ops.domain.folds.buffered import MOST_POSITIONS
+from geoml_ops.domain.folds.buffered import BufferedLeaveOneOut
 from geoml_ops.domain.folds.matching import Domain, clustering_p, domain_of, mismatch, require_unbuffered
-from geoml_ops.domain.folds.neighbours import first_at_least, lengths, spread
-from geoml_ops.domain.folds.reach import near_to
+from geoml_ops.domain.folds.neighbours import first_at_least, lengths
+from geoml_ops.domain.folds.reach import far_from_each
 from geoml_ops.domain.folds.samples import Floats, Index, Samples, chord, units_of
-from geoml_ops.domain.folds.splitter import FoldSplitter, Split
+from geoml_ops.domain.folds.splitter import Split
 
-MOST_TESTED = 2_000
 CELLS = 4_000_000
 Flags = NDArray[np.bool_]
 
 
 @dataclass(eq=False, repr=False)
-class NNDMFolds(FoldSplitter):
+class NNDMFolds(BufferedLeaveOneOut):
     """One sample is tested at a time; train samples near it are left out until its distance suits the map.
 
     Nearest-neighbour distance matching (Milà et al. 2022). Samples of the tested sample's unit (polygon,
@@ -33,25 +31,17 @@ class NNDMFolds(FoldSplitter):
     map's pixels stand to the samples. Leaving out is one-directional: the sample that is left out may
     keep the tested one when it is tested itself. ``n_folds`` plays no part, and there is no buffer.
 
+    Which samples are tested is chosen as for buffered leave-one-out, the same ones with the same seed;
+    the distances of those that are tested are matched, whatever their number.
+
     Attributes:
         phi_m: range of autocorrelation; distances beyond it are not matched. None matches all of them,
             which never flatters.
         min_train: share of all samples that stays on each train side; nothing is left out below it.
-        tested: samples that are tested, spread over the ground; None for all of up to 2,000, and for
-            2,000 of more as long as the positions of all folds fit (1,000 of 100,000). The distances of
-            those that are tested are matched, whatever their number.
     """
 
     phi_m: float | None = None
     min_train: float = 0.5
-    tested: int | None = None
-
-    def fold_of(self) -> Index:
-        """Returns the fold of each sample, ``(n,)``; -1 for samples that none tests; raises as :meth:`splits`."""
-        fold = np.full(len(self.samples), -1, dtype=np.int64)
-        for number, (_, test) in enumerate(self.splits()):
-            fold[test] = number
-        return fold
 
     def splits(self) -> list[Split]:
         """Returns ``(train, test)`` positions, one fold per tested sample.
@@ -61,10 +51,6 @@ class NNDMFolds(FoldSplitter):
                 leave a tested sample nothing to learn from.
         """
         return self._found[0]
-
-    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
-        """Returns the number of tested samples."""
-        return len(self.splits())
 
     @property
     def matching(self) -> Matching:
@@ -81,7 +67,7 @@ class NNDMFolds(FoldSplitter):
                 f"{len(unit)} samples in {int(unit.max()) + 1} polygons or places cannot be left out one by one.",
                 "deliver labels of at least three places",
             )
-        rows = spread(domain.at, self._n_tested(), self.rng())
+        rows = np.flatnonzero(self.fold_of() >= 0)
         to_map = np.sort(domain.to_map())
         sides = TrainSides(self.samples, domain, unit, rows, self.halo_px)
         sides.start(self.min_train)
@@ -102,20 +88,6 @@ class NNDMFolds(FoldSplitter):
             raise BadInput(f"min_train is {self.min_train:g}.", "use a share between 0 and 1; 0.5 is usual")
         if self.phi_m is not None and not self.phi_m > 0:
             raise BadInput(f"phi_m is {self.phi_m:g} m.", "use a range above 0, or None to match all distances")
-        if self.tested is not None and self.tested < 2:
-            raise BadInput(f"{self.tested} tested samples are no cross-validation.", "test at least 2")
-
-    def _n_tested(self) -> int:
-        n = len(self.samples)
-        most = max(2, MOST_POSITIONS // n)
-        wanted = min(n, self.tested or MOST_TESTED)
-        if self.tested is not None and wanted > most:
-            raise BadInput(
-                f"Testing {wanted} samples one at a time takes {wanted} models and {wanted * n:.2g} positions of {n} "
-                f"samples, more than the {MOST_POSITIONS:.0g} that fit.",
-                f"set tested to {most} or fewer, or use knndm folds",
-            )
-        return min(wanted, most)
 
 
 @dataclass(eq=False)
@@ -201,7 +173,7 @@ class TrainSides:
 
     def _overlapping(self) -> list[Index]:
         """Returns positions of samples whose windows overlap that of each tested sample."""
-        return [np.flatnonzero(near_to(self.samples, int(row), 0.0, self.halo_px)) for row in self.rows]
+        return [np.flatnonzero(~far) for far in far_from_each(self.samples, self.rows, 0.0, self.halo_px)]
 
 
 def _limit(row: Floats, min_train: float) -> float:

@@ -14,7 +14,9 @@ from geoml_ops.domain.folds.audit import audit
 from geoml_ops.domain.folds.blocks import BlockFolds
 from geoml_ops.domain.folds.buffered import BufferedFolds, BufferedLeaveOneOut
 from geoml_ops.domain.folds.clusters import EnvironmentFolds, SpatialClusterFolds
+from geoml_ops.domain.folds.knndm import KNNDMFolds
 from geoml_ops.domain.folds.locations import LocationFolds, LocationTimeFolds, TimeFolds
+from geoml_ops.domain.folds.nndm import NNDMFolds
 from geoml_ops.domain.folds.random import RandomFolds
 from geoml_ops.domain.folds.samples import Samples, evidence_blocks
 from geoml_ops.domain.folds.splitter import Split, Splitter
@@ -40,8 +42,19 @@ def _buffered(plan: FoldPlan, samples: Samples) -> Splitter:
     return BufferedFolds(samples, **_dealt(plan))
 
 
+def _matched(plan: FoldPlan, samples: Samples) -> Splitter:
+    space, clustering = plan.rules.space, plan.rules.clustering
+    unbuffered = {**_dealt(plan), "buffer_m": 0.0}
+    return KNNDMFolds(samples, **unbuffered, space=space, clustering=clustering, moved=plan.repeat > 0)
+
+
 def _leave_one_out(plan: FoldPlan, samples: Samples) -> Splitter:
     splitter = BufferedLeaveOneOut(samples, **_dealt(plan), tested=plan.rules.tested)
+    if plan.method == "nndm":
+        # A block_m that somebody typed is no range; what auto found is one, and beyond it nothing is matched.
+        phi_m = plan.block_size.high_m if plan.block_size else None
+        unbuffered = {**_dealt(plan), "buffer_m": 0.0}
+        splitter = NNDMFolds(samples, **unbuffered, tested=plan.rules.tested, phi_m=phi_m)
     if plan.repeat and splitter.get_n_splits() == len(samples):
         raise BadInput(
             f"All {len(samples)} samples are tested one at a time; repeat {plan.repeat} would be the same folds again.",
@@ -77,6 +90,8 @@ METHODS: Mapping[str, Callable[[FoldPlan, Samples], Splitter]] = {
     "location_time": _locations,
     "kmeans": _clusters,
     "environment": _clusters,
+    "nndm": _leave_one_out,
+    "knndm": _matched,
     "random": _random,
 }
 

@@ -114,8 +114,8 @@ def worth_knowing(
 ) -> tuple[str, ...]:
     """Returns sentences that break no promise and have to be known; arguments as :func:`broken`."""
     sentences = []
-    if not promises.all_tested:
-        n_tested = int((tested > 0).sum())
+    n_tested = int((tested > 0).sum())
+    if not promises.all_tested and n_tested < len(tested):
         sentences.append(f"{n_tested} of {len(tested)} samples {_be(n_tested)} tested.")
     for code in np.unique(samples.code):
         of_class = samples.code == code
@@ -176,7 +176,7 @@ def _of_ground(promises: Promises, seen: Sequence[Seen], samples: Samples) -> It
         reach = samples.half_px.max() + promises.halo_px
         yield (
             f"{_are(sum(near), 'test sample')} within the buffer of {promises.buffer_m:g} m around windows that reach "
-            f"up to {reach} pixels of {samples.pixel_m:g} m, in {_where(near)}; the least distance is {least:.4g} m."
+            f"up to {reach} pixels of {samples.pixel_m:g} m, in {_where(near)}; the least distance is {least:.1f} m."
         )
     if any(pixels):
         yield (

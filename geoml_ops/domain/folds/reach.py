@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from geoml_ops.domain.folds.samples import Floats, Index, Samples, arc
+from geoml_ops.domain.folds.samples import Floats, Index, Samples, arc, chord
 
 Flags = NDArray[np.bool_]
 FORGIVEN = 1e-6
@@ -49,6 +49,11 @@ class Limits:
             return np.asarray((straight > self.line) & (leg >= self.square), dtype=np.bool_)
         return np.asarray(arc(straight, projected=False) > np.maximum(self.line, np.sqrt(2) * self.square))
 
+    def longest(self) -> float:
+        """Returns a straight distance beyond which every limit is kept."""
+        most = float(max(self.line.max(), np.sqrt(2) * self.square.max())) * (1 + 1e-9) + 1e-9
+        return chord(most, projected=self.projected)
+
 
 def far_from(
     samples: Samples, rest: Index, test: Index, buffer_m: float, halo_px: int = 0, *, of: Samples | None = None
@@ -73,13 +78,14 @@ def far_from(
     for reach in np.unique(half):
         limits = Limits.of(samples, reach + halo_px, other, other.half_px[rest] + halo_px, buffer_m)
         # Pixels lie on a lattice, where median splits of a balanced tree meet ties and get slow.
-        tree = cKDTree(here[half == reach], balanced_tree=False)
+        # Samples by the thousand in one place would be one leaf of the tree.
+        tree = cKDTree(np.unique(here[half == reach], axis=0), balanced_tree=False)
         if samples.projected:
             straight, leg = (
                 _nearest(tree, there, p, above) for p, above in ((2, limits.line), (np.inf, limits.square))
             )
         else:
-            straight = leg = tree.query(there)[0]
+            straight = leg = tree.query(there, distance_upper_bound=limits.longest())[0]
         far &= limits.kept(straight, leg)
     return far
 
@@ -90,10 +96,15 @@ def far_from_each(samples: Samples, tested: Index, buffer_m: float, halo_px: int
     Arguments as :func:`far_from`, whose sense of far this is; pixels that overlap are never far.
     """
     ground, window = samples.ground, samples.half_px + halo_px
+    tree, widest = cKDTree(ground, balanced_tree=False), int(window.max())
     for one in tested:
-        legs = np.abs(ground - ground[one])
-        limits = Limits.of(samples, window[one], samples, window, buffer_m)
-        yield limits.kept(np.sqrt(np.square(legs).sum(axis=1)), legs.max(axis=1))
+        longest = Limits.of(samples, window[one], samples, np.array([widest]), buffer_m).longest()
+        near = np.asarray(tree.query_ball_point(ground[one], longest), dtype=np.int64)
+        limits = Limits.of(samples, window[one], samples, window[near], buffer_m)
+        legs = np.abs(ground[near] - ground[one])
+        far = np.ones(len(samples), dtype=np.bool_)
+        far[near] = limits.kept(np.sqrt(np.square(legs).sum(axis=1)), legs.max(axis=1))
+        yield far
 
 
 def window_px(samples: Samples, halo_px: int) -> int:

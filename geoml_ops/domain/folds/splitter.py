@@ -123,7 +123,7 @@ class FoldSplitter(Splitter):
             + (
                 f"none of the other {n_rest} is farther than {reach:g} m from all of them."
                 if n_rest
-                else "all others share what is tested."
+                else "all others belong to what is tested, by polygon or scene."
             ),
             "use a narrower buffer_m, other folds, or labels of more ground",
         )

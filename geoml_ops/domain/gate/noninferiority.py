@@ -18,7 +18,7 @@ import numpy as np
 from geoml_ops.core.errors import BadInput
 from geoml_ops.core.evidence import ClassTest, Score
 from geoml_ops.core.experiment import GateRules
-from geoml_ops.domain.gate.differences import Counts, Effect, class_difference
+from geoml_ops.domain.gate.differences import Counted, Effect, class_difference
 
 LEAST_BLOCKS = 10
 """Fewer blocks are no evidence, whatever the rules say; of a class, blocks in which it is true."""
@@ -40,13 +40,13 @@ class ClassEvidence:
     enough: bool
 
 
-def class_tests(counts: Counts, classes: Sequence[str], rules: GateRules) -> tuple[ClassEvidence, ...]:
+def class_tests(counted: Counted, classes: Sequence[str], rules: GateRules) -> tuple[ClassEvidence, ...]:
     """Returns the evidence about each class of ``rules.classes``, in the order of the class list.
 
     A class that is true in fewer than ten blocks is not tested: its p is 1, and it passes neither way.
 
     Args:
-        counts: ``(2, blocks, true, predicted)``, the challenger's and the other's.
+        counted: counts over blocks and folds.
         classes: the fixed class list.
         rules: margins of classes, alpha and confidence.
 
@@ -59,7 +59,7 @@ def class_tests(counts: Counts, classes: Sequence[str], rules: GateRules) -> tup
         if not np.isfinite(margin) or margin < 0:
             raise BadInput(f"The margin of class {name!r} is {margin}.", "use a loss of F1 from 0")
     named = [(code, name) for code, name in enumerate(classes) if name in rules.classes]
-    effects = [class_difference(counts, code) for code, _ in named]
+    effects = [class_difference(counted, code) for code, _ in named]
     enough = [effect is not None and effect.n_blocks >= LEAST_BLOCKS for effect in effects]
     margins = [rules.classes[name] for _, name in named]
     p_lost = [e.p_above(-m) if ok and e else 1.0 for e, m, ok in zip(effects, margins, enough, strict=True)]
@@ -70,7 +70,7 @@ def class_tests(counts: Counts, classes: Sequence[str], rules: GateRules) -> tup
         ClassEvidence(
             ClassTest(
                 name=name,
-                difference=_score(effects[i], code, counts, rules.confidence),
+                difference=_score(effects[i], code, counted, rules.confidence),
                 margin=margins[i],
                 p=p_lost[i],
                 level=levels[i],
@@ -101,9 +101,9 @@ def holm(p: Sequence[float], alpha: float) -> tuple[list[float], list[bool]]:
     return levels, rejected
 
 
-def _score(effect: Effect | None, code: int, counts: Counts, confidence: float) -> Score:
+def _score(effect: Effect | None, code: int, counted: Counted, confidence: float) -> Score:
     if effect is not None:
         return effect.score(confidence)
-    n_true = int((counts[0, :, code, :].sum(axis=-1) > 0).sum())
+    n_true = int((counted.blocks[0, :, code, :].sum(axis=-1) > 0).sum())
     value, low, high = _UNKNOWN
     return Score(value=value, low=low, high=high, n_blocks=n_true)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoml_ops.core.errors import BadInput
+from geoml_ops.domain.gate.differences import Counted
 from geoml_ops.domain.scoring import block_confusions
 
 Codes = NDArray[np.int64]
@@ -93,13 +94,22 @@ class Paired:
         return len(np.unique(self.block))
 
     @property
-    def counts(self) -> NDArray[np.int64]:
-        """Confusion counts ``(2, blocks, true, predicted)``: the challenger's, then the other's.
+    def counted(self) -> Counted:
+        """Confusion counts over blocks and folds; units without samples are left out, the rest keep their order.
 
-        Blocks without samples are left out; the rest keep their order.
+        Folds smaller than blocks (leave-one-out) show nothing that blocks do not.
         """
+        unlike = (self.challenger == self.codes) != (self.other == self.codes)
+        coarse = self.fold is not None and len(np.unique(self.fold)) <= self.n_blocks
+        return Counted(
+            blocks=self._counts(self.block),
+            folds=self._counts(self.fold) if self.fold is not None and coarse else None,
+            n_unlike=int(unlike.sum()),
+        )
+
+    def _counts(self, unit: Codes) -> NDArray[np.int64]:
         n = len(self.classes)
-        return np.stack([block_confusions(self.codes, a, self.block, n) for a in (self.challenger, self.other)])
+        return np.stack([block_confusions(self.codes, a, unit, n) for a in (self.challenger, self.other)])
 
 
 def _whole(values: Any, name: str, n: int) -> Codes:

@@ -14,7 +14,7 @@ from geoml_ops.core.flow import FoldPlan
 from geoml_ops.core.folding import Estimand
 from geoml_ops.domain.gate.admission import Apart, admit
 from geoml_ops.domain.gate.decision import Case, decide, too_few
-from geoml_ops.domain.gate.differences import Counts, Effect, difference, effective_blocks
+from geoml_ops.domain.gate.differences import Counted, Counts, Effect, difference, effective_blocks
 from geoml_ops.domain.gate.guards import Known, differences_of, guards_of
 from geoml_ops.domain.gate.ledger import Stake, settle
 from geoml_ops.domain.gate.noninferiority import LEAST_BLOCKS, class_tests
@@ -25,6 +25,7 @@ from geoml_ops.domain.gate.signflip import sign_flips
 from geoml_ops.domain.scoring import caution, metric_of
 
 NO_SKILL = "no-skill baseline"
+NOTABLE_LUCK = 1.5
 
 
 @dataclass(frozen=True)
@@ -98,12 +99,12 @@ def rule(
         raise BadInput(f"A margin of {rules.margin} is no loss of {rules.metric}.", "use a number from 0 to below 1")
     metric_of(np.eye(2), rules.metric)
     held, known = paired.tested, known or Known()
-    counts = held.counts
+    counted = held.counted
     least = max(rules.least_blocks, LEAST_BLOCKS)
-    classes = class_tests(counts, held.classes, rules)
-    guards = guards_of(held, counts, rules, known)
+    classes = class_tests(counted, held.classes, rules)
+    guards = guards_of(held, counted.blocks, rules, known)
     level = stake.level if stake else rules.alpha
-    effect = _effect(held, counts, rules.metric)
+    effect = _effect(counted, rules.metric)
     case = Case(effect, classes, guards, rules, level, against)
     tested = effect.n_blocks >= least
     outcome: Outcome = "INSUFFICIENT_EVIDENCE"
@@ -125,22 +126,19 @@ def rule(
         p_inferior=case.p_inferior if tested else None,
         p_superior=case.p_superior if tested else None,
         classes=tuple(found.test for found in classes),
-        beside=_beside(held, counts, rules.metric) if tested else (),
+        beside=_beside(held, counted.blocks, rules.metric) if tested else (),
         guards=guards,
         spending=spending,
-        blocks=differences_of(held, counts) if len(held) else (),
+        blocks=differences_of(held, counted.blocks) if len(held) else (),
         reason=rules.reason if outcome == "PROMOTE" and not better else "",
-        objections=objections + _cautions(paired, held, spending),
+        objections=objections + _cautions(paired, held, effect, spending),
     )
 
 
-def _effect(held: Paired, counts: Counts, metric: str) -> Effect:
+def _effect(counted: Counted, metric: str) -> Effect:
     """The difference; without two blocks anything between -1 and 1."""
-    n_blocks = counts.shape[1]
-    if n_blocks < 2:
-        return Effect(0.0, 2.0, 1.0, n_blocks)
-    n_unlike = int(((held.challenger == held.codes) != (held.other == held.codes)).sum())
-    return difference(counts, metric, n_unlike)
+    n_blocks = counted.blocks.shape[1]
+    return difference(counted, metric) if n_blocks > 1 else Effect(0.0, 2.0, 1.0, n_blocks)
 
 
 def _beside(held: Paired, counts: Counts, metric: str) -> tuple[BesideTest, ...]:
@@ -148,7 +146,7 @@ def _beside(held: Paired, counts: Counts, metric: str) -> tuple[BesideTest, ...]
     return tuple(test for test in found if test)
 
 
-def _cautions(paired: Paired, held: Paired, spending: Spending | None) -> tuple[str, ...]:
+def _cautions(paired: Paired, held: Paired, effect: Effect, spending: Spending | None) -> tuple[str, ...]:
     """What must be known when reading an outcome, whatever it is."""
     sizes = np.unique(held.block, return_counts=True)[1]
     n, weight = len(sizes), effective_blocks(sizes)
@@ -157,6 +155,11 @@ def _cautions(paired: Paired, held: Paired, spending: Spending | None) -> tuple[
         said.append(
             f"The {n} blocks are so unequal (the largest holds {sizes.max() / len(held):.0%} of the samples) that they "
             f"weigh as {weight:.1f}."
+        )
+    if effect.luck >= NOTABLE_LUCK:
+        said.append(
+            f"The difference varies between folds more than their blocks explain, as the luck of single trainings "
+            f"does; its standard error is {effect.luck:.1f} times that from blocks alone."
         )
     if len(held) < len(paired):
         said.append(f"{len(paired) - len(held)} of {len(paired)} samples are tested in no fold and left out.")

@@ -112,7 +112,7 @@ def brier_score(codes: Codes, probability: Probability, block: Codes) -> Score:
     check_lengths(codes, block)
     wrong = np.square(probability - np.eye(probability.shape[1])[codes]).sum(axis=1)
     number = np.unique(block, return_inverse=True)[1].reshape(-1)
-    score, error = ratio_interval(np.bincount(number, wrong), np.bincount(number).astype(np.float64))
+    score, error = ratio_interval(np.bincount(number, wrong).astype(np.float64), np.bincount(number).astype(np.float64))
     independent = float(np.square(wrong - wrong.mean()).sum()) / len(wrong) ** 2
     effect = error**2 / independent if error > 0 and independent > 0 else None
     return score.model_copy(
@@ -189,4 +189,4 @@ def _per_block(
     found, place = np.unique(block, return_inverse=True)
     place = place.reshape(-1)
     gaps = np.bincount(place * bins + number, gap, len(found) * bins).reshape(len(found), bins)
-    return gaps, np.bincount(place, mass, len(found))
+    return gaps.astype(np.float64), np.bincount(place, mass, len(found)).astype(np.float64)

@@ -78,7 +78,7 @@ def check_answers(codes: Codes, predicted: Codes, n_classes: int) -> None:
             )
 
 
-def check_lengths(codes: Codes, other: NDArray[np.generic]) -> None:
+def check_lengths(codes: NDArray[np.generic], other: NDArray[np.generic]) -> None:
     """Lets two columns through that describe the same samples.
 
     Raises:
@@ -106,7 +106,7 @@ def class_measure(counts: Counts, measure: str) -> NDArray[np.float64]:
     if measure not in MEASURES:
         raise BadInput(f"There is no measure {measure[:60]!r}.", f"use one of {', '.join(MEASURES)}")
     numerator, denominator = numerator_denominator(counts, measure)
-    return np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0)
+    return _quotient(numerator, denominator)
 
 
 def numerator_denominator(counts: Counts, measure: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -132,12 +132,13 @@ def metric_of(counts: Counts, metric: str) -> NDArray[np.float64]:
         BadInput: the metric is not one of :data:`METRICS`.
     """
     if metric == "overall_accuracy":
-        hits, n = np.trace(counts, axis1=-2, axis2=-1).astype(np.float64), counts.sum(axis=(-2, -1))
-        return np.asarray(np.divide(hits, n, out=np.full(np.shape(hits), np.nan), where=n > 0))
+        return _quotient(np.trace(counts, axis1=-2, axis2=-1), counts.sum(axis=(-2, -1)))
     if metric == "macro_f1":
         f1 = class_f1(counts)
-        n_known = np.isfinite(f1).sum(axis=-1)
-        return np.asarray(
-            np.divide(np.nansum(f1, axis=-1), n_known, out=np.full(n_known.shape, np.nan), where=n_known > 0)
-        )
+        return _quotient(np.nansum(f1, axis=-1), np.isfinite(f1).sum(axis=-1))
     raise BadInput(f"There is no metric {metric[:60]!r}.", f"use one of {', '.join(METRICS)}")
+
+
+def _quotient(above: Counts, below: Counts) -> NDArray[np.float64]:
+    nothing = np.full(np.shape(above), np.nan)
+    return np.asarray(np.divide(above, below, out=nothing, where=np.asarray(below) > 0), dtype=np.float64)

@@ -83,7 +83,7 @@ def per_class_scores(
     for position, measure in enumerate(MEASURES):
         values, independent, n_behind = _pooled(counts.sum(axis=0), measure)
         sums, divisors = drawn[2 * position : 2 * position + 2]
-        for code in np.flatnonzero(np.isfinite(values)):
+        for code in np.flatnonzero(np.isfinite(values)).tolist():
             seen = divisors[:, code] > 0
             spread = sums[seen, code] / divisors[seen, code]
             score, error = _bounded(float(values[code]), spread, halves[2 * position + 1][:, code])

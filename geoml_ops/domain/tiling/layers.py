@@ -128,8 +128,10 @@ def percent_of_threshold(dissimilarity: NDArray[np.float32], threshold: float, k
 
     Above 100 exactly where the pixel is outside; a number that is missing counts as outside.
     """
-    within = dissimilarity <= threshold
-    percent = np.ceil(dissimilarity.astype(np.float64) / max(threshold, np.finfo(np.float64).tiny) * 100.0)
+    # In float32 numpy would round the threshold first, and a pixel just beyond it would come inside.
+    distance = dissimilarity.astype(np.float64)
+    within = distance <= threshold
+    percent = np.ceil(distance / max(threshold, np.finfo(np.float64).tiny) * 100.0)
     percent = np.where(within, np.minimum(percent, 100), np.clip(np.nan_to_num(percent, nan=CEILING), 101, CEILING))
     return np.where(known, percent, NODATA).astype(np.uint8)
 
