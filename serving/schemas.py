@@ -142,7 +142,7 @@ def sets_row(bundle: Bundle) -> dict[str, Any] | None:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
+    return f"{100 * share:.1f}".removesuffix(".0") + " %"
 
 
 def prediction_row(prediction: Prediction, bundle: Bundle | None, at: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from tests.every_noun import any_noun
 
 HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script><!--&#x27;'
 _VOID = {"meta", "img"}
+_INLINE = {"code", "strong", "span"}
 
 
 class Reader(HTMLParser):
@@ -36,6 +37,7 @@ class Reader(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         assert self.open, f"</{tag}> closes nothing"
         assert self.open.pop() == tag
+        self.text += "" if tag in _INLINE else " "
 
     def handle_data(self, data: str) -> None:
         if not (self.open and self.open[-1] == "style"):

@@ -58,7 +58,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     _TREES: frozenset({"TreeEnsembleClassifier", "TreeEnsembleRegressor"}),
 }
 NEARNESS = ("dissimilarity", "density")
-_BUNDLE = {"probability": TensorProto.FLOAT, "valid": TensorProto.UINT8}
+_BUNDLE: dict[str, int] = {"probability": TensorProto.FLOAT, "valid": TensorProto.UINT8}
 _SIGNATURES: tuple[tuple[str, dict[str, int]], ...] = (
     ("dn", _BUNDLE),
     ("dn", {**_BUNDLE, **dict.fromkeys(NEARNESS, TensorProto.FLOAT)}),

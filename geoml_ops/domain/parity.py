@@ -134,8 +134,8 @@ def compare(answers: Mapping[str, Answers], tolerance: float = TOLERANCE) -> Par
         n_mismatches += int((wrong & clear).sum())
     told = [said for said in answers.values() if said.nearness is not None]
     rows = {kind: len(said.exists) for kind, said in answers.items()}
-    for kind, gap in _nearness_gaps(told).items():
-        worst[kind], rows[kind] = gap, sum(len(said.exists) for said in told)
+    for name, value in _nearness_gaps(told).items():
+        worst[name], rows[name] = value, sum(len(said.exists) for said in told)
     return Parity(
         rows=rows,
         worst=worst,

@@ -51,13 +51,20 @@ def draw(places: Places, mapped: ClassMap, n: Mapping[str, int], *, seed: int, p
         planned_se: standard error that the sizes were planned for, if they were.
 
     Raises:
-        BadInput: sizes of other strata than the map has, or more units than pixels.
+        BadInput: sizes of other strata than the map has, fewer than 2, or more than pixels.
         Refused: the map changed meanwhile.
     """
     if set(n) != set(mapped.codes):
         raise BadInput(
             f"Sizes are given for {', '.join(n) or 'no stratum'}; the map shows {', '.join(mapped.codes)}.",
             "give one for each class that the map shows",
+        )
+    few = [name for name, size in n.items() if size < min(2, mapped.pixels[name])]
+    if few:
+        raise BadInput(
+            f"{few[0]} would get {n[few[0]]} of its {mapped.pixels[few[0]]} pixels; "
+            "fewer than 2 tell nothing about how sure the result is.",
+            "draw at least 2 of every class, or leave it out of the map with --ignore",
         )
     if seed < 0:
         raise BadInput(f"{seed} is no seed.", "give a number from 0")

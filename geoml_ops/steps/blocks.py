@@ -65,7 +65,7 @@ def with_edge(rules: FoldRules, size: BlockSize) -> FoldRules:
     """Returns the rules with the edge in place of ``auto``; unchanged where they name a number."""
     if rules.block_m != "auto":
         return rules
-    return rules.model_copy(update={"block_m": next(t.block_m for t in size.sensitivity if t.times == 1)})
+    return rules.model_copy(update={"block_m": size.block_m})
 
 
 def _rules(rules: FoldRules, method: Method, block_m: float) -> FoldRules:

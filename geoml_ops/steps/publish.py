@@ -20,7 +20,7 @@ from geoml_ops.steps.places import Places
 from geoml_ops.steps.releasing import CHAMPION, release
 from geoml_ops.steps.runs import record_judgement, record_run
 from geoml_ops.steps.tabulating import tabulate
-from geoml_ops.steps.verdicts import page_of
+from geoml_ops.steps.verdicts import keep_page
 
 __all__ = ["evaluation_for", "export", "judge", "register", "release"]
 
@@ -141,9 +141,8 @@ def judge(places: Places, entry_id: str, version_id: str = "") -> Judgement:
 
 def _tell(places: Places, tracking: Tracking, entry: Entry, bundle: Bundle, judgement: Judgement) -> None:
     """Writes card and verdict beside the bundle and everything about the judgement into MLflow."""
-    folder, page = places.bundles / bundle.file.sha256, page_of(places, judgement)
-    write_text(folder / CARD, card_of(places, bundle, judgement, entry))
-    write_text(folder / f"{judgement.id}.html", page)
+    write_text(places.bundles / bundle.file.sha256 / CARD, card_of(places, bundle, judgement, entry))
+    page = keep_page(places, judgement).read_text(encoding="utf-8")
     tracking.set_tags(entry.model, entry.number, {"geoml.judgement": judgement.id, "geoml.outcome": judgement.outcome})
     tracking.describe(entry.model, entry.number, _words(judgement))
     record_judgement(places, judgement, page)

@@ -34,7 +34,7 @@ class ClassMap:
         path: of the raster.
         file: its content.
         facts: what it says about itself.
-        classes: all names it may show, in code order.
+        classes: all names it may show, in code order, those that are left out too: they exist on the ground.
         codes: class code of each stratum: of each class that it does show.
         pixels: of each stratum.
     """
@@ -77,7 +77,7 @@ def survey(path: Path, *, left_out: Sequence[int] = (), names: Mapping[int, str]
     counts = count_codes(strips(path), ignored)
     if not counts:
         raise BadInput(f"{path.name} shows no class: every pixel is nodata or left out.", "give a map that shows some")
-    named = {code: name for code, name in enumerate(own) if code not in left_out} | dict(names or {})
+    named = dict(enumerate(own)) | dict(names or {})
     if own and set(counts) - set(named):
         raise BadInput(f"{path.name} holds codes {sorted(set(counts) - set(named))[:5]} that have no class name.")
     called = {**{code: str(code) for code in counts}, **{c: n.strip() for c, n in named.items()}}

@@ -20,13 +20,13 @@ def told_folds(folded: Folded, file: PointFile) -> Iterator[str]:
     yield f"{plan.n_folds} folds by {rules.method}; they answer: {plan.estimand}"
     if plan.block_size:
         size = plan.block_size
-        if size.range_m is None:
-            yield f"  block {plan.block_m:g} m; no variogram has a usable range"
-        else:
-            ends = "" if size.low_m is None or size.high_m is None else f" ({size.low_m:.0f} to {size.high_m:.0f})"
-            yield f"  block {plan.block_m:g} m, from a range of {size.range_m:.0f} m{ends} of {size.column}"
-        if size.capped:
-            yield "  the range asks for larger blocks than this ground allows: scores may still be too good"
+        known = size.range_m is not None and size.low_m is not None and size.high_m is not None
+        said = f", range {size.range_m:.0f} m ({size.low_m:.0f} to {size.high_m:.0f}) of {size.column}" if known else ""
+        yield f"  block {plan.block_m:,.0f} m{said}"
+        for sentence in size.remarks:
+            yield f"  to know: {sentence}"
+        for column, reason in size.not_converged.items():
+            yield f"  no range of {column}: {reason}"
         for trial in size.sensitivity:
             score = "" if trial.score is None else f", quick forest {trial.score:.3f}"
             ends = "" if trial.low is None or trial.high is None else f" [{trial.low:.3f}, {trial.high:.3f}]"

@@ -46,7 +46,8 @@ def page_of(places: Places, judgement: Judgement) -> str:
         else None
     )
     try:
-        folds, lost = fold_picture(open_answers(places, case.evaluation.predictions), case.plan), ""
+        answers = open_answers(places, case.evaluation.predictions)
+        folds, lost = fold_picture(answers.easting, answers.northing, answers.fold, case.plan), ""
     except GeomlError as error:
         folds, lost = None, f"The map of the folds cannot be drawn: {error.fact}"
     return verdict_page(case, folds=folds, differences=differences, lost=lost)

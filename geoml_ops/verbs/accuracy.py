@@ -90,7 +90,9 @@ def draw(
     if plan is not None:
         sizes, planned = surveying.sizes_in(plan, mapped)
     else:
-        sizes, planned = surveying.plan(here, mapped, se=se, n=n).n, se
+        counted = surveying.plan(here, mapped, se=se, n=n)
+        sizes, planned = counted.n, se
+        _cautions(counted.cautions)
     design = step.draw(here, mapped, sizes, seed=seed, planned_se=planned)
     write_bytes(out, step.points_of(here, design).read_bytes())
     show(design)

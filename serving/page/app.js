@@ -197,12 +197,14 @@ function setLegend(row) {
     step.style.background = colour;
     steps.append(step);
   });
-  const promised = row.coverage === null ? "" : ` The true one is among them ${percent(row.coverage)} of the time, as promised.`;
-  return [element("h2", `Classes that a pixel may be, ${row.mean_set_size.toFixed(1)} on average.${promised}`), steps];
+  const promised = row.coverage === null ? "" : ` Promised to hold the true one ${percent(row.coverage)} of the time.`;
+  return [element("h2", `Classes in a pixel's set, ${row.mean_set_size.toFixed(1)} on average.${promised}`), steps];
 }
 
 function farLegend() {
-  return [element("h2", "Dissimilarity to the samples the model learned from"), element("div", undefined, "ramp far"), ends("none", "threshold", "2.5 times")];
+  const words = ends("none", "threshold", "2.5 times");
+  words.classList.add("far");
+  return [element("h2", "Dissimilarity to the samples the model learned from"), element("div", undefined, "ramp far"), words];
 }
 
 function place() {
@@ -286,8 +288,7 @@ function showSet(said, row) {
   panel.hidden = said.set === null;
   if (said.set === null) return;
   const others = said.set.filter((name) => name !== said.class);
-  const promise = said.coverage === null ? "" : `; its set holds the true class ${percent(said.coverage)} of the time`;
-  panel.replaceChildren(element("p", others.length ? `May also be${promise}` : `No other class in its set${promise}`));
+  panel.replaceChildren(element("p", others.length ? "May also be" : "No other class in its set"));
   for (const name of others) {
     const entry = row.classes.find((each) => each.name === name);
     const chip = element("span", undefined, "chip");
@@ -296,6 +297,7 @@ function showSet(said, row) {
     chip.append(swatch, name);
     panel.append(chip);
   }
+  if (said.coverage !== null) panel.append(element("small", `Such sets are promised to hold the true class ${percent(said.coverage)} of the time.`));
 }
 
 function showTrust(said) {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geoml_ops.adapters.csvfiles import keep_bytes, keep_sheet, kept, read_sheet, write_bytes
@@ -104,6 +104,7 @@ CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n", exclud
 
 
 @given(st.lists(st.tuples(CELLS.filter(bool), CELLS), min_size=1, max_size=8))
+@settings(deadline=None, max_examples=60)
 def test_what_was_written_is_read_again_and_is_no_formula(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]
 ) -> None:

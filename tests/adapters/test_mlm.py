@@ -8,7 +8,7 @@ import pytest
 from geoml_ops.adapters.mlm import check_model_item, model_item
 from geoml_ops.core.bands import SENTINEL_2_L1C
 from geoml_ops.core.errors import Refused
-from geoml_ops.core.evidence import Score
+from geoml_ops.core.evidence import Applicability, Conformal, Score
 from geoml_ops.core.flow import Bundle, Evaluation, Parity
 from geoml_ops.core.noun import FileRef
 
@@ -61,6 +61,50 @@ def test_an_item_tells_what_goes_in_and_what_comes_out():
     assert probability["classification:classes"][0]["color_hint"] == "d7263d"
     assert said["mlm:hyperparameters"] == {"n_estimators": 60}
     assert said["start_datetime"] == "2017-02-16T10:21:01Z"
+
+
+AREA = Applicability(
+    plan="plan-0000000000000000",
+    definition="fence; v1",
+    threshold=0.25,
+    mean_distance=2.0,
+    weights={"NDVI": 1.0},
+    n_samples=100,
+    n_references=40,
+    mean_density=7.5,
+    outside_share=0.05,
+)
+SETS = Conformal(
+    plan="plan-0000000000000000",
+    coverage=0.9,
+    method="cross",
+    quantiles={"built": 0.7, "water": 0.6},
+    measured=SCORE,
+    mean_set_size=1.2,
+    low_blocks_share=0.1,
+)
+
+
+def test_an_item_tells_where_the_model_may_be_asked_and_what_its_sets_are_made_of():
+    said = item(BUNDLE.model_copy(update={"applicability": AREA, "conformal": SETS}))["properties"]
+    assert [entry["name"] for entry in said["mlm:output"]] == ["probability", "valid", "dissimilarity", "density"]
+    far = said["mlm:output"][2]
+    assert far["result"] == {
+        "shape": [-1, 1, -1, -1],
+        "dim_order": ["batch", "class", "height", "width"],
+        "data_type": "float32",
+    }
+    assert "classification:classes" not in far
+    assert "Above 0.25" in far["description"]
+    assert "nearest of 40 references" in far["description"]
+    assert said["geoml:applicability"]["threshold"] == 0.25
+    assert said["geoml:conformal"]["quantiles"] == {"built": 0.7, "water": 0.6}
+
+
+def test_an_item_of_a_bundle_that_says_neither_names_no_such_output():
+    said = item()["properties"]
+    assert [entry["name"] for entry in said["mlm:output"]] == ["probability", "valid"]
+    assert not {"geoml:applicability", "geoml:conformal"} & set(said)
 
 
 def test_an_item_follows_from_its_bundle_alone():

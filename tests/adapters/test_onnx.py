@@ -1,6 +1,11 @@
 """Graphs against reference numbers, a float32 twin, and the fitted models themselves."""
 
 import hashlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -16,8 +21,10 @@ from geoml_ops.adapters.onnx import bundle_graph, feature_graph, head_graph
 from geoml_ops.adapters.ort import Graph
 from geoml_ops.core.bands import SENTINEL_2_L1C, Radiometry
 from geoml_ops.core.errors import BadInput, Refused
+from geoml_ops.domain import applicability
 from geoml_ops.domain.features import INDICES, LEAST_DENOMINATOR, bands_needed
-from geoml_ops.domain.parity import Answers, compare, rows_of_all_kinds
+from geoml_ops.domain.parity import Answers, Nearness, compare, rows_of_all_kinds
+from geoml_ops.settings import CHECKOUT
 
 FEATURES = ("B02", "B04", "B08", "NDVI", "NDWI", "EVI")
 BANDS = bands_needed(FEATURES, SENTINEL_2_L1C)
@@ -283,3 +290,224 @@ def test_a_graph_has_no_name_that_changes_with_the_run(samples):
     assert model.graph.name == "head"
     assert not model.doc_string
     assert not any(node.name or node.doc_string for node in model.graph.node)
+
+
+# --- where a model may be asked --------------------------------------------------------------
+
+
+def area_of(rows, **options):
+    """The area of samples ``(n, feature)``, five folds of every fifth."""
+    fold = np.arange(len(rows)) % 5
+    splits = [(np.flatnonzero(fold != f), np.flatnonzero(fold == f)) for f in range(5)]
+    return applicability.fit(rows, splits, names=list(FEATURES), plan="plan", **options)
+
+
+def whole_of(samples, area):
+    _, rows, codes = samples
+    return bundle_graph(
+        FEATURES, SENTINEL_2_L1C, head_graph(boosted(rows, codes), "xgboost", len(FEATURES)), CLASSES, {},
+        area.references if area else None,
+    )  # fmt: skip
+
+
+def directly(rows, references):
+    """Distances one by one, as differences: nothing of a matrix product in it."""
+    placed = (rows[:, references.columns].astype(np.float64) - references.mean) * references.scale
+    unit = references.mean_distance
+    distance = np.stack([np.sqrt(((placed - row) ** 2).sum(axis=1)) / unit for row in references.rows], axis=1)
+    return distance.min(axis=1), (distance < references.threshold) @ references.counts
+
+
+MATTER = dict(zip(FEATURES, (0.2, -0.1, 0.05, 0.3, 0.0, 0.1), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("n", "options"),
+    [
+        (12, {}),
+        (64, {}),
+        (65, {}),
+        (300, {"importance": MATTER}),
+        (1500, {"most_references": 130}),
+        (1500, {"importance": MATTER, "most_references": 40}),
+    ],
+)
+def test_the_graph_says_how_far_every_pixel_is_from_the_samples_and_how_many_are_near(samples, n, options):
+    _, rows, _ = samples
+    area = area_of(rows[:n], **options)
+    graph, columns = Graph(whole_of(samples, area)), Graph(feature_graph(FEATURES, SENTINEL_2_L1C))
+    dn = imagery(2 * 40 * 30, len(BANDS), seed=5).reshape(2, 40, 30, -1).transpose(0, 3, 1, 2).copy()
+    dn[0, 1, :5] = np.nan
+    dn[0, :, 5] = 0.0
+    dn[1, 2, 7] = 65535.0
+    answer, flat = graph.run(dn), columns.features(dn).transpose(0, 2, 3, 1).reshape(-1, len(FEATURES))
+    exists = np.isfinite(flat).all(axis=1)
+    far, near = directly(flat[exists], area.references)
+    found = [layer.reshape(-1) for layer in (answer.dissimilarity, answer.density)]
+    assert [layer.shape for layer in (answer.dissimilarity, answer.density)] == [(2, 1, 40, 30)] * 2
+    assert [layer.dtype for layer in found] == [np.float32] * 2
+    assert np.array_equal(answer.valid.reshape(-1), exists)
+    assert all(np.isnan(layer[~exists]).all() for layer in found)
+    assert not exists.all()
+    assert (np.abs(found[0][exists] - far) / np.maximum(far, 1)).max() < 2e-6
+    assert np.array_equal(found[1][exists], near)
+
+
+def test_a_samples_own_pixel_is_at_no_distance(samples):
+    dn, rows, _ = samples
+    area = area_of(rows)
+    answer = Graph(whole_of(samples, area)).run(dn.T[None, :, :, None].copy())
+    assert answer.dissimilarity.min() >= 0
+    assert answer.dissimilarity.max() < 2e-6
+    assert answer.density.min() >= 1
+
+
+def test_numbers_far_beyond_any_image_are_far_and_not_nothing(samples):
+    _, rows, _ = samples
+    area = area_of(rows, importance={**MATTER, "B08": 9.0})
+    dn = np.full((1, len(BANDS), 1, 4), 1000.0, dtype=np.float32)
+    dn[0, BANDS.index("B08"), 0, 1:] = [1e9, 1e18, 1e30]
+    answer = Graph(whole_of(samples, area)).run(dn)
+    assert answer.valid.all()
+    far = answer.dissimilarity[0, 0, 0]
+    assert (np.diff(far) > 0).all()
+    assert (far[1:] > area.noun.threshold).all()
+    assert answer.density[0, 0, 0, 1:].tolist() == [0, 0, 0]
+
+
+def test_a_pixel_is_as_far_alone_as_among_others(samples):
+    _, rows, _ = samples
+    graph = Graph(whole_of(samples, area_of(rows, most_references=100)))
+    dn = np.ascontiguousarray(imagery(7 * 9, len(BANDS), seed=6).reshape(1, 7, 9, -1).transpose(0, 3, 1, 2))
+    whole = graph.run(dn)
+    for row, col in [(0, 0), (3, 8), (6, 2)]:
+        alone = graph.run(np.ascontiguousarray(dn[:, :, row : row + 1, col : col + 1]))
+        assert alone.dissimilarity.item() == pytest.approx(whole.dissimilarity[0, 0, row, col], abs=2e-6)
+        assert alone.density.item() == whole.density[0, 0, row, col]
+
+
+def test_without_references_a_graph_says_nothing_and_classes_are_the_same_with_them(samples):
+    _, rows, _ = samples
+    dn = np.ascontiguousarray(imagery(50, len(BANDS)).reshape(1, 5, 10, -1).transpose(0, 3, 1, 2))
+    silent, telling = (Graph(whole_of(samples, area)).run(dn) for area in (None, area_of(rows[:100])))
+    assert silent.dissimilarity is None
+    assert silent.density is None
+    assert np.array_equal(silent.probability, telling.probability)
+
+
+def test_the_same_samples_give_the_same_bytes_with_references(samples):
+    _, rows, _ = samples
+    one, two = (whole_of(samples, area_of(rows, most_references=90)) for _ in range(2))
+    assert one == two
+
+
+def test_references_of_other_features_are_refused(samples):
+    _, rows, codes = samples
+    head = head_graph(boosted(rows[:, :2], codes), "xgboost", 2)
+    with pytest.raises(BadInput, match="feature 5, counted from 0; 2 were named"):
+        bundle_graph(FEATURES[:2], SENTINEL_2_L1C, head, CLASSES, {}, area_of(rows).references)
+
+
+def told(samples, content, references):
+    """What a graph says about rows of every kind, held against the references."""
+    _, rows, codes = samples
+    model = boosted(rows, codes)
+    features, exported = Graph(feature_graph(FEATURES, SENTINEL_2_L1C)), Graph(head_graph(model, "xgboost", 6))
+    whole, said = Graph(content), {}
+    for kind, ask in rows_of_all_kinds(imagery(3000, len(BANDS), seed=1), most=2000).items():
+        pixels = np.ascontiguousarray(ask.T[None, :, :, None])
+        columns = features.features(pixels)
+        flat, answer = np.ascontiguousarray(columns[0, :, :, 0].T), whole.run(pixels)
+        said[kind] = Answers(
+            exists=np.isfinite(flat).all(axis=1),
+            fitted=model.predict_proba(flat),
+            head=exported.head(columns)[0, :, :, 0].T,
+            bundle=answer.probability[0, :, :, 0].T,
+            valid=answer.valid[0, 0, :, 0],
+            nearness=Nearness(flat, references, answer.dissimilarity[0, 0, :, 0], answer.density[0, 0, :, 0]),
+        )
+    return compare(said)
+
+
+def test_parity_sees_a_graph_with_other_references_than_the_samples(samples):
+    _, rows, _ = samples
+    references = area_of(rows, most_references=100).references
+    right = told(samples, whole_of(samples, area_of(rows, most_references=100)), references)
+    assert right.passed, right
+    assert right.worst["density"] == 0.0
+    assert right.worst["dissimilarity"] < 2e-6
+    kinds = set(right.rows) - {"dissimilarity", "density"}
+    assert right.rows["density"] == sum(right.rows[kind] for kind in kinds)
+    for part, change in {
+        "dissimilarity": replace(references, rows=references.rows + 1e-3),
+        "density": replace(references, counts=references.counts + 1),
+    }.items():
+        wrong = told(samples, whole_of(samples, area_of(rows, most_references=100)), change)
+        assert not wrong.passed
+        assert wrong.worst[part] > wrong.tolerance
+
+
+SPEED = """
+import json, resource, sys, threading, time
+import numpy as np
+from scipy.spatial import cKDTree
+from xgboost import XGBClassifier
+from geoml_ops.adapters.onnx import bundle_graph, head_graph
+from geoml_ops.adapters.ort import Graph
+from geoml_ops.core.bands import SENTINEL_2_L1C
+from geoml_ops.domain.applicability import dissimilarity, fit
+tile, d, m = int(sys.argv[1]), 10, 2000
+bands = SENTINEL_2_L1C.names[1:1 + d]
+bands = tuple(b for b in SENTINEL_2_L1C.names if b in bands)
+rng = np.random.default_rng(0)
+mixed = rng.normal(size=(4, d))
+land = lambda n: np.clip(2000 + 400 * (rng.normal(size=(n, 4)) @ mixed) + 100 * rng.normal(size=(n, d)), 1, None)
+dn = np.round(land(m)).astype(np.float32)
+rows = dn * np.float32(1e-4)
+fold = np.arange(m) % 5
+splits = [(np.flatnonzero(fold != f), np.flatnonzero(fold == f)) for f in range(5)]
+area = fit(rows, splits, names=list(bands), plan="plan", most_references=m)
+model = XGBClassifier(n_estimators=2, max_depth=1, n_jobs=1).fit(rows, (rows[:, 3] > 0.2).astype(int))
+head = head_graph(model, "xgboost", d)
+graph = Graph(bundle_graph(bands, SENTINEL_2_L1C, head, ("a", "b"), {}, area.references))
+plain = Graph(bundle_graph(bands, SENTINEL_2_L1C, head, ("a", "b"), {}))
+asked = np.round(land(tile * tile)).astype(np.float32).T.reshape(1, d, tile, tile).copy()
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before = peak(); answer = graph.run(asked); grown = peak() - before
+def speed(work, pixels, threads):
+    best = 0.0
+    for _ in range(3):
+        began = time.perf_counter()
+        crew = [threading.Thread(target=work) for _ in range(threads)]
+        [t.start() for t in crew]; [t.join() for t in crew]
+        best = max(best, threads * pixels / (time.perf_counter() - began) / 1e6)
+    return round(best, 3)
+often = max(1, 262144 // tile ** 2)
+again = lambda: [graph.run(asked) for _ in range(often)]
+flat = asked[0].reshape(d, -1).T * np.float32(1e-4)
+placed = area.references.place(flat)
+tree = cKDTree(area.references.rows)
+exact = dissimilarity(flat, area.references)
+print(json.dumps({"tile_px": tile, "features": d, "references": len(area.references.rows),
+    "mpx_s_one_thread": speed(again, often * tile ** 2, 1), "mpx_s_two_threads": speed(again, often * tile ** 2, 2),
+    "mpx_s_without": speed(lambda: plain.run(asked), tile ** 2, 1),
+    "mpx_s_tree_one_thread": speed(lambda: tree.query(placed[:4000]), 4000, 1),
+    "peak_mb": round(grown), "worst": float(np.abs(answer.dissimilarity.reshape(-1) - exact).max())}))
+"""
+
+
+@pytest.mark.full
+@pytest.mark.skipif(os.environ.get("GEOML_FULL") != "1", reason="takes minutes; make full")
+def test_nearness_costs_little_time_and_memory():
+    found = []
+    for tile in (64, 128, 256):
+        done = subprocess.run(
+            [sys.executable, "-c", SPEED, str(tile)], capture_output=True, text=True, check=True, cwd=CHECKOUT
+        )
+        found.append(json.loads(done.stdout))
+    numbers = CHECKOUT / "workspace" / "full" / "nearness.json"
+    numbers.parent.mkdir(parents=True, exist_ok=True)
+    numbers.write_text(json.dumps(found, indent=1))
+    assert all(entry["worst"] < 2e-6 for entry in found)
+    assert all(entry["peak_mb"] < 400 for entry in found)
+    assert all(entry["mpx_s_one_thread"] > 2 * entry["mpx_s_tree_one_thread"] for entry in found)

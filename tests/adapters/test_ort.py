@@ -61,6 +61,21 @@ def drop_valid(model: onnx.ModelProto) -> None:
     del model.graph.output[1]
 
 
+def telling(names: tuple[str, ...] = ("dissimilarity", "density"), channels: int = 1, first: int = 0) -> bytes:
+    """A graph of a bundle's outputs, and beside them as many of the two that say where it may be asked."""
+    kinds = {"probability": TensorProto.FLOAT, "valid": TensorProto.UINT8, **dict.fromkeys(names, TensorProto.FLOAT)}
+    wide = {"probability": 2, "valid": 1, **dict.fromkeys(names, channels)}
+    nodes = [helper.make_node("Identity", ["dn"], ["probability"])]
+    nodes.append(helper.make_node("Split", ["dn"], ["one", "other"], axis=1))
+    nodes.append(helper.make_node("Cast", ["one"], ["valid"], to=TensorProto.UINT8))
+    nodes += [helper.make_node("Identity", ["other" if channels == 1 else "dn"], [name]) for name in names]
+    values = [helper.make_tensor_value_info(n, kinds[n], ["batch", wide[n], "y", "x"]) for n in kinds]
+    source = helper.make_tensor_value_info("dn", TensorProto.FLOAT, ["batch", 2, "y", "x"])
+    graph = helper.make_graph(nodes, "small", [source], values[first:] + values[:first])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(model.SerializeToString())
+
+
 def other_type(model: onnx.ModelProto) -> None:
     model.graph.input[0].type.tensor_type.elem_type = TensorProto.DOUBLE
 
@@ -171,3 +186,37 @@ def test_several_threads_may_share_one_graph():
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(graph.features, inputs))
     assert all(np.array_equal(a, graph.features(b)) for a, b in zip(together, inputs, strict=True))
+
+
+def test_bundles_may_say_where_they_may_be_asked_or_not():
+    dn = np.array([1, 7], dtype=np.float32).reshape(1, 2, 1, 1)
+    answer = Graph(telling()).run(dn)
+    assert answer.dissimilarity is not None
+    assert answer.density is not None
+    assert (answer.dissimilarity.item(), answer.density.item()) == (7.0, 7.0)
+    silent = Graph(telling(())).run(dn)
+    assert (silent.dissimilarity, silent.density) == (None, None)
+    assert silent.probability.tolist() == answer.probability.tolist()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        telling(("dissimilarity",)),
+        telling(("density",)),
+        telling(("dissimilarity", "density", "more")),
+        telling(channels=2),
+        telling(first=1),
+        telling(first=2),
+    ],
+)
+def test_half_of_what_a_bundle_says_or_another_order_or_width_is_refused(content):
+    with pytest.raises(Refused, match="signature"):
+        Graph(content)
+
+
+def test_outputs_are_found_by_name_whatever_their_order():
+    graph = Graph(telling(("density", "dissimilarity")))
+    answer = graph.run(np.array([1, 7], dtype=np.float32).reshape(1, 2, 1, 1))
+    assert answer.valid.all()
+    assert graph.n_out == 2

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from geoml_ops.adapters import plots
-from geoml_ops.core.evidence import Score
+from geoml_ops.core.evidence import BlockDifference, Score
 from geoml_ops.core.flow import Statistic
 from geoml_ops.core.grid import Grid
 
@@ -85,3 +85,31 @@ def test_scores_folds_and_confusion_are_drawn() -> None:
     assert all(n_of(fold_map, colour) > 0 for colour in (*plots.GROUPS[:5], plots.PALE))
     assert n_of(plots.score_bars({"kappa": score(0.5)}, {"kappa": score(0.7)}), plots.STRONG) > 1000
     assert plots.confusion([[5, 0, 1], [0, 0, 0], [1, 2, 9]], NAMES).startswith(b"\x89PNG")
+
+
+def block(col: int, row: int, difference: float) -> BlockDifference:
+    return BlockDifference(easting=1000.0 + 2000 * col, northing=1000.0 + 2000 * row, n=40, difference=difference)
+
+
+def test_a_block_is_as_blue_as_it_gains_and_as_orange_as_it_loses() -> None:
+    even = [block(i % 4, i // 4, 0.2 if i % 2 else -0.2) for i in range(8)]
+    drawn = plots.block_differences(even, 2000.0, title="cost $5")
+    # A gain and a loss of one size take the ends of one scale, whatever they are.
+    assert n_of(drawn, plots.STRONG) == pytest.approx(n_of(drawn, plots.ALARM), rel=0.1)
+    assert n_of(drawn, plots.STRONG) > 5000
+    # The scale is symmetric about 0: a small loss beside a large gain is pale.
+    uneven = plots.block_differences([block(0, 0, 0.4), block(1, 0, -0.02)], 2000.0)
+    assert n_of(uneven, plots.STRONG) > 20 * n_of(uneven, plots.ALARM)
+
+
+def test_no_difference_has_no_colour() -> None:
+    still = plots.block_differences([block(i, 0, 0.0) for i in range(3)], 2000.0)
+    assert max(n_of(still, plots.STRONG), n_of(still, plots.ALARM)) < 100  # the ends of the colour bar
+
+
+@pytest.mark.parametrize("n", [1, 2, 900])
+def test_any_number_of_blocks_can_be_drawn_and_again_the_same(n: int) -> None:
+    blocks = [block(i % 30, i // 30, (i % 7 - 3) / 100) for i in range(n)]
+    drawn = plots.block_differences(blocks, 2000.0)
+    assert drawn.startswith(b"\x89PNG")
+    assert drawn == plots.block_differences(blocks, 2000.0)

@@ -405,6 +405,8 @@ def test_what_is_drawn_of_a_class_does_not_depend_on_the_others() -> None:
     one, both = draw_ranks({-3: 1000, 4: 5000}, {4: 30}, 7), draw_ranks({-3: 1000, 4: 5000}, {-3: 10, 4: 30}, 7)
     np.testing.assert_array_equal(one[4], both[4])
     assert not np.array_equal(one[4], draw_ranks({4: 5000}, {4: 30}, 8)[4])
+    alike = draw_ranks({1: 5000, 2: 5000}, {1: 30, 2: 30}, 7)
+    assert not np.array_equal(alike[1], alike[2]), "classes of one size are not drawn from in step"
 
 
 def test_drawing_refuses_what_it_cannot_do() -> None:

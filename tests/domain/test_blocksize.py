@@ -76,7 +76,7 @@ def test_blocks_are_as_wide_as_asked_or_the_widest_that_keep_blocks_and_classes(
     assert size.block_m >= (2 * halo_px + 1) * 10
     assert n_blocks >= LEAST_BLOCKS
     assert lacking(samples, rules, size.block_m, halo_px) == 0
-    assert size.capped is (size.block_m < high_m)
+    assert size.capped is (size.block_m < rounded_up(high_m))
     assert bool(size.remarks) is (size.capped or high_m < (2 * halo_px + 1) * 10)
     if size.capped:
         wider = rounded_up(size.block_m * 1.05)
@@ -178,19 +178,35 @@ def test_rare_classes_and_missing_residuals_are_told() -> None:
     code = np.where(np.isin(samples.polygon, [5, 6]), 3, samples.code)
     residual = np.where(samples.polygon < 180, np.nan, 0.5)
     found = ranges(dataclasses.replace(samples, code=code), residual)
-    assert found["class 3"].reason == "2 of 200 polygons are of it and 198 are not; it takes 10 of each"
+    # Two polygons of this world overlap and are one.
+    assert found["class 3"].reason == "2 of 199 polygons are of it and 197 are not; it takes 10 of each"
     assert found["residual"].reason == "80 samples of 20 polygons; it takes 30 polygons"
 
 
-def test_residuals_with_the_longer_range_decide() -> None:
-    samples = world(9, n=400, patch_m=700.0)
+def patchy(samples: Samples, edge_m: float) -> np.ndarray:
+    """Residuals that are alike within squares of ground."""
     rng = np.random.default_rng(0)
-    cell = np.floor((samples.anchors - samples.anchors.min(axis=0)) / 2000).astype(np.int64)
-    residual = rng.uniform(0, 1, (6, 6))[cell[:, 0], cell[:, 1]] + rng.normal(0, 0.1, len(samples))
-    size = auto_block(samples, AUTO, residual=residual, seed=1)
+    cell = np.floor((samples.anchors - samples.anchors.min(axis=0)) / edge_m).astype(np.int64)
+    return np.asarray(rng.uniform(0, 1, (40, 40))[cell[:, 0], cell[:, 1]] + rng.normal(0, 0.1, len(samples)))
+
+
+def test_residuals_with_the_longer_range_decide() -> None:
+    samples = world(9, n=400, patch_m=500.0)
+    size = auto_block(samples, AUTO, residual=patchy(samples, 1200.0), seed=1)
     assert size.column == "residual"
-    assert 1200 < (size.range_m or 0) < 3000
-    assert auto_block(samples, AUTO, residual=residual, seed=1) == size
+    assert 900 < (size.range_m or 0) < 1800
+    assert auto_block(samples, AUTO, residual=patchy(samples, 1200.0), seed=1) == size
+
+
+def test_likeness_beyond_what_can_be_seen_is_remarked() -> None:
+    samples = world(9, n=400, patch_m=500.0)
+    size = auto_block(samples, AUTO, residual=patchy(samples, 4000.0))
+    assert size.column.startswith("class")
+    assert "exceeds half the cutoff" in size.not_converged["residual"]
+    assert any(
+        sentence.startswith("residual: samples are more alike the nearer they are, up to 23")
+        for sentence in size.remarks
+    )
 
 
 # --- sensitivity -----------------------------------------------------------------------------

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from geoml_ops.core.errors import BadInput, Refused
-from geoml_ops.domain.parity import TOLERANCE, Answers, compare, require, rows_of_all_kinds
+from geoml_ops.domain.applicability import References, density, dissimilarity
+from geoml_ops.domain.parity import TOLERANCE, Answers, Nearness, compare, require, rows_of_all_kinds
 
 DN = np.random.default_rng(0).integers(1, 4000, (500, 4)).astype(np.float32)
 
@@ -85,3 +86,68 @@ def test_labels_may_differ_where_two_classes_tie_and_nowhere_else():
     assert compare({"clean": Answers(yes, fitted, swapped, swapped, yes)}).n_label_mismatches == 0
     clear = np.array([[0.6, 0.4, 0.0]])
     assert compare({"clean": Answers(yes, clear, clear[:, ::-1], clear, yes)}).n_label_mismatches == 1
+
+
+#: Samples at 0, 1, 2 … 9 on one axis; a mean distance of 11 / 3, a reach of 1.5.
+LINE = References(
+    columns=np.array([0]),
+    mean=np.zeros(1),
+    scale=np.ones(1),
+    rows=np.arange(10.0)[:, None],
+    counts=np.ones(10),
+    mean_distance=11 / 3,
+    threshold=1.5 / (11 / 3),
+)
+
+
+def near(at=(0.0, 4.5, 20.0, 2.0, 7.25, np.nan)) -> Nearness:
+    """What a graph that is right says of pixels there; the last of six has no answer."""
+    features = np.array(at, dtype=np.float32)[:, None]
+    far, many = dissimilarity(features, LINE), density(features, LINE)
+    return Nearness(features, LINE, far.astype(np.float32), many.astype(np.float32))
+
+
+def parity_of(nearness: Nearness):
+    return compare({"clean": agreeing(), "one band zero": dataclasses.replace(agreeing(), nearness=nearness)})
+
+
+def test_nearness_that_agrees_passes_with_entries_of_its_own():
+    parity = parity_of(near())
+    assert parity.passed
+    assert parity.rows == {"clean": 6, "one band zero": 6, "dissimilarity": 6, "density": 6}
+    assert parity.worst["dissimilarity"] < 1e-6
+    assert parity.worst["density"] == 0.0
+    assert set(compare({"clean": agreeing()}).worst) == {"clean"}
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "said", "gap"),
+    [
+        ("dissimilarity", 1, 0.5 * 3 / 11 + 1e-3, 1e-3),
+        ("dissimilarity", 2, 3.0 * 1.01, 0.01),
+        ("dissimilarity", 0, np.nan, 1.0),
+        ("dissimilarity", 5, 0.3, 1.0),
+        ("density", 4, 4.0, 1.0),
+        ("density", 3, 1.0, 2.0),
+        ("density", 5, 0.0, 1.0),
+        ("density", 0, np.nan, 1.0),
+    ],
+)
+def test_every_way_to_differ_in_nearness_is_seen_and_named(name, row, said, gap):
+    right = near()
+    wrong = getattr(right, name).copy()
+    wrong[row] = said
+    parity = parity_of(dataclasses.replace(right, **{name: wrong}))
+    assert not parity.passed
+    assert parity.worst[name] == pytest.approx(gap, rel=1e-3)
+    with pytest.raises(Refused, match=f"by kind of row or of answer {name}"):
+        require(parity)
+
+
+def test_a_sample_exactly_at_the_threshold_may_count_or_not_and_one_clearly_within_must():
+    edge = near((1.5, 4.5, 20.0, 2.0, 7.25, np.nan))
+    for said in (1, 2, 3, 4, 5):
+        density_said = edge.density.copy()
+        density_said[0] = said
+        # Samples 0 and 3 both lie at 1.5 from there: either, both or none may be counted.
+        assert parity_of(dataclasses.replace(edge, density=density_said)).passed == (2 <= said <= 4)

@@ -42,6 +42,7 @@ ROWS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 9
 
 
 @given(ROWS)
+@settings(deadline=None)
 def test_scores_equal_scikit_learns(rows: list[tuple[int, int, int]]) -> None:
     truth, answer, block = np.array(rows, dtype=np.int64).T
     counts = confusion(truth, answer, 5)
@@ -297,7 +298,26 @@ def test_draws_in_parts_are_the_same_draws() -> None:
 
 def test_expanded_levels_become_the_usual_ones() -> None:
     assert levels(1e6) == pytest.approx((0.025, 0.975), abs=1e-4)
-    assert levels(10)[0] < 0.012
+    # t of 9 degrees is 2.262157; sqrt(10 / 9) times that leaves .85 % of a normal distribution on either side.
+    assert levels(10) == pytest.approx((0.00855, 1 - 0.00855), abs=1e-5)
+
+
+def test_a_class_is_as_uncertain_as_the_blocks_behind_it_ask_for() -> None:
+    """The same draws by hand: percentiles for Kish's effective number of blocks, not for their plain number."""
+    truth, answer, block = patchy(np.random.default_rng(8), 25, patch=2.0)
+    counts = block_confusions(truth, answer, block, 4)
+    hits, mapped = counts[:, 2, 2], counts[:, :, 2].sum(axis=1)
+    drawn = block_draws(25, 6)
+    behind = drawn @ mapped
+    effective = mapped.sum() ** 2 / (mapped**2).sum()
+    assert effective < 0.8 * 25
+    spread = (drawn @ hits)[behind > 0] / behind[behind > 0]
+    score = per_class_scores(truth, answer, block, NAMES[:4], seed=6)["meadow"]["users_accuracy"]
+    assert (score.low, score.high) == pytest.approx(np.quantile(spread, levels(effective)))
+    assert score.n_blocks == (mapped > 0).sum()
+    n = mapped.sum()
+    assert score.design_effect == pytest.approx(spread.var(ddof=1) / (score.value * (1 - score.value) / n))
+    assert score.n_effective == pytest.approx(score.value * (1 - score.value) / spread.var(ddof=1))
 
 
 # --- calibration -----------------------------------------------------------------------------

@@ -221,6 +221,16 @@ def test_a_map_of_ours_is_expected_to_be_as_right_as_its_model(places: Places, t
         assert found.users_se[name] == pytest.approx((users * (1 - users) * (1 - n / size) / n) ** 0.5)
 
 
+def test_a_class_that_is_left_out_of_the_map_may_still_be_on_the_ground(places: Places, ours: Path) -> None:
+    design, words = told("draw", ours, "--n", "100", "--ignore", "4")
+    assert "makes 200, more than the 100 asked for" in words
+    assert set(design["strata"]) == set(CLASSES[:4])
+    label(Path("points.csv"), Path("labelled.csv"), lambda rows: rows[0].update(reference=CLASSES[4]))
+    found, _ = told("estimate", design["id"], "labelled.csv")
+    assert found["classes"][CLASSES[4]]["mapped"] == 0
+    assert found["classes"][CLASSES[4]]["area"] > 0
+
+
 # --- maps that cannot be sampled -------------------------------------------------------------
 
 
@@ -284,6 +294,7 @@ def test_a_map_that_changes_while_it_is_drawn_from_is_refused(places: Places, ou
         (("--plan", "other.json"), "planned for another map"),
         (("--plan", "part.json"), "give one for each class"),
         (("--plan", "greedy.json"), "units cannot be drawn"),
+        (("--plan", "single.json"), "would get 1 of its"),
         (("--n", "100", "-o", "none.json/points.csv"), "cannot be written"),
     ],
 )
@@ -293,6 +304,7 @@ def test_designs_that_cannot_be_are_refused(
     (tmp_path / "list.json").write_text("[]")
     (tmp_path / "other.json").write_text(json.dumps({"n": dict.fromkeys(CLASSES, 10), "map_sha256": "0" * 64}))
     (tmp_path / "part.json").write_text(json.dumps({"n": {"water": 10}}))
+    (tmp_path / "single.json").write_text(json.dumps({"n": dict.fromkeys(CLASSES, 1)}))
     (tmp_path / "greedy.json").write_text(json.dumps({"n": dict.fromkeys(CLASSES, 10**6)}))
     if "none.json/points.csv" in arguments:
         (tmp_path / "none.json").write_text("")
@@ -420,6 +432,7 @@ def test_an_error_matrix_from_elsewhere_is_agreement(places: Places, tmp_path: P
     found, words = told("matrix", "counts.csv")
     assert round(found["overall_half"], 6) == 0.018483
     assert round(found["classes"]["gain"]["area_half"], 1) == 3755.8
+    assert found["classes"]["gain"]["mapped"] == 13500
     assert found["estimand"] == "agreement with these points"
     assert "map accuracy only if" in found["cautions"][0]
     assert "21,157.8 ± 6,157.5" in words

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import pytest
 import shapely
 import yaml
+from scipy.spatial.distance import cdist
 
 from geoml_ops.adapters.dvc import Store
 from geoml_ops.adapters.mlflow import Tracking
@@ -21,13 +24,31 @@ from geoml_ops.adapters.raster import read, write_scene
 from geoml_ops.adapters.registry import Registry, open_bundle
 from geoml_ops.core.bands import SENTINEL_2_L1C, Radiometry, to_contract
 from geoml_ops.core.errors import BadInput, Conflict, NotFound, Refused
-from geoml_ops.core.flow import BandSource, Bundle, Entry, Evaluation, FeatureTable, Judgement, Labels, Scene, Version
+from geoml_ops.core.evidence import Applicability, Conformal
+from geoml_ops.core.experiment import Uncertainty
+from geoml_ops.core.flow import (
+    BandSource,
+    Bundle,
+    Entry,
+    Evaluation,
+    FeatureTable,
+    FoldPlan,
+    Judgement,
+    Labels,
+    Scene,
+    Version,
+)
 from geoml_ops.core.grid import Bounds, Grid
 from geoml_ops.core.noun import FileRef
+from geoml_ops.domain.folds import materialise
 from geoml_ops.platform.files import sha256_of
-from geoml_ops.steps import bundles, publish, train
+from geoml_ops.steps import bundles, publish, train, verdicts
+from geoml_ops.steps.applying import area_of
+from geoml_ops.steps.experiments import experiment_of
 from geoml_ops.steps.models import open_model
 from geoml_ops.steps.places import Places
+from geoml_ops.steps.samples import Tabled, open_table
+from tests.pages import read as read_page
 
 GRID = Grid(crs="EPSG:32633", left=390000.0, top=5830000.0, pixel_m=10.0, width=256, height=192)
 DECLARED = Radiometry(scale=1e-4, offset_dn=-1000.0)
@@ -42,6 +63,7 @@ EXPERIMENT = {
     "sampling": {"per_polygon": 12, "seed": 0},
     "folds": {"block_m": 400.0, "buffer_m": 20.0, "n_folds": 4, "seed": 0},
     "families": {"random_forest": {"n_estimators": 25, "max_depth": 6}, "xgboost": {"n_estimators": 12}},
+    "uncertainty": {"most_references": 4000},
 }
 
 
@@ -199,6 +221,7 @@ def test_the_folder_holds_all_that_a_service_and_a_person_need(world: World, bun
     assert bundle.colours == ("#000000", "#000001", "#000002")
     said = Graph((folder / "model.onnx").read_bytes()).metadata
     assert said["version"] == world.first.id
+    assert json.loads(said["colours"]) == list(bundle.colours)
     assert bundle.evaluation in (folder / "card.html").read_text()
     item = json.loads((folder / "item.json").read_text())
     assert item["assets"]["model"]["file:checksum"] == f"1220{bundle.file.sha256}"
@@ -216,6 +239,94 @@ def test_the_reference_is_the_ground_that_has_samples_and_no_other(world: World,
         dn[0][np.isfinite(dn).all(axis=0)].mean(dtype=np.float64), rel=1e-9
     )
     assert sum(columns[f"class:{name}"][tile] for name in CLASSES) == pytest.approx(1.0)
+
+
+def sampled(world: World, evaluation: Evaluation) -> Tabled:
+    return open_table(world.places, Shelf(world.places.nouns).get(FeatureTable, evaluation.table))
+
+
+def test_the_bundle_says_where_it_may_be_asked_from_the_folds_of_its_own_accuracy(
+    world: World, forest: Evaluation, bundle: Bundle
+) -> None:
+    area, tabled = bundle.applicability, sampled(world, forest)
+    assert area is not None
+    assert area.plan == forest.plan
+    assert area.n_samples == len(tabled.samples)
+    assert set(area.weights) == set(bundle.features)
+    assert max(area.weights.values()) == 1.0
+    # The definition once more, from the folds and the importances of the evaluation.
+    plan = Shelf(world.places.nouns).get(FoldPlan, forest.plan)
+    values = tabled.features.astype(np.float64)
+    z = (values - values.mean(axis=0)) / values.std(axis=0, ddof=1) * [area.weights[n] for n in bundle.features]
+    own = [cdist(z[test], z[train]).min(axis=1) for train, test in materialise(plan, tabled.samples)]
+    own = np.concatenate(own) / area.mean_distance
+    low, high = np.quantile(own, [0.25, 0.75])
+    assert area.threshold == pytest.approx(min(high + 1.5 * (high - low), own.max()), rel=1e-6)
+    assert area.outside_share == pytest.approx((own > area.threshold * (1 + 1e-8)).mean())
+    said = Graph((folder_of(world, bundle) / "model.onnx").read_bytes()).metadata
+    assert Applicability.model_validate_json(said["applicability"]) == area
+
+
+def test_its_own_samples_are_inside_and_land_unlike_any_is_not(
+    world: World, forest: Evaluation, bundle: Bundle
+) -> None:
+    area, keys = bundle.applicability, sampled(world, forest).keys
+    assert area is not None
+    dn = scene_dn(world, bundle.bands)
+    dn[:, 100:110, 200:210] = np.array([9000, 9000, 100], dtype=np.float32)[:, None, None]
+    answer = Graph((folder_of(world, bundle) / "model.onnx").read_bytes()).run(dn[None])
+    assert answer.dissimilarity is not None
+    assert answer.density is not None
+    far, near = answer.dissimilarity[0, 0], answer.density[0, 0]
+    assert far[keys["row"], keys["col"]].max() < 2e-6
+    assert near[keys["row"], keys["col"]].min() >= 1
+    assert (far[100:110, 200:210] > area.threshold).all()
+    assert not near[100:110, 200:210].any()
+    silent = ~answer.valid[0, 0]
+    assert silent[:, :5].all()
+    assert np.array_equal(np.isnan(far), silent)
+    assert np.array_equal(np.isnan(near), silent)
+    assert (far[~silent] <= area.threshold).mean() > 0.6
+
+
+def test_the_bundle_knows_its_sets_of_classes_and_its_graph_says_them_too(
+    world: World, forest: Evaluation, bundle: Bundle
+) -> None:
+    sets = bundle.conformal
+    assert sets is not None
+    assert (sets.plan, sets.coverage) == (forest.plan, 0.9)
+    assert set(sets.quantiles) == set(CLASSES)
+    said = Graph((folder_of(world, bundle) / "model.onnx").read_bytes()).metadata
+    assert Conformal.model_validate_json(said["conformal"]) == sets
+
+
+def test_thinned_references_are_told_and_leave_threshold_and_caution_as_they_were(
+    world: World, forest: Evaluation, bundle: Bundle
+) -> None:
+    whole = bundle.applicability
+    assert whole is not None
+    tabled = sampled(world, forest)
+    experiment = experiment_of(
+        world.places, Shelf(world.places.nouns).get(FeatureTable, forest.table).experiment
+    ).model_copy(update={"uncertainty": Uncertainty(most_references=20)})
+    few = area_of(world.places, forest, experiment, tabled, bundle.features)
+    assert few.noun.n_references == 20
+    assert few.noun.threshold == whole.threshold
+    assert few.lost_share is not None
+    assert "20 of" in few.noun.definition
+
+
+def test_an_evaluation_of_before_importances_were_kept_weighs_all_features_the_same(
+    world: World, forest: Evaluation
+) -> None:
+    tabled = sampled(world, forest)
+    experiment = experiment_of(world.places, Shelf(world.places.nouns).get(FeatureTable, forest.table).experiment)
+    names = EXPERIMENT["features"]
+    for importance in ({}, dict.fromkeys(names, -0.01)):
+        old = forest.model_copy(update={"importance": importance})
+        area = area_of(world.places, old, experiment, tabled, names)
+        assert set(area.noun.weights.values()) == {1.0}
+        assert "equal weights" in area.noun.definition
 
 
 def test_exporting_again_makes_nothing_new_and_a_lost_or_altered_folder_comes_back_the_same(
@@ -242,6 +353,20 @@ def test_a_graph_that_answers_otherwise_than_its_model_leaves_no_bundle(
     monkeypatch.setattr(bundles, "head_graph", lambda _, family, n, real=bundles.head_graph: real(stranger, family, n))
     before = set(world.places.bundles.iterdir())
     with pytest.raises(Refused, match=r"does not answer as the fitted model does.*clean"):
+        publish.export(world.places, evaluation.id)
+    assert set(world.places.bundles.iterdir()) == before
+
+
+def test_a_graph_that_measures_to_other_samples_leaves_no_bundle(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluation = world.chosen(world.second, "xgboost")
+
+    def moved(*args: Any, real: Callable[..., bytes] = bundles.bundle_graph) -> bytes:
+        *others, references = args
+        return real(*others, replace(references, rows=references.rows * 1.01))
+
+    monkeypatch.setattr(bundles, "bundle_graph", moved)
+    before = set(world.places.bundles.iterdir())
+    with pytest.raises(Refused, match=r"does not answer as the fitted model does.*dissimilarity"):
         publish.export(world.places, evaluation.id)
     assert set(world.places.bundles.iterdir()) == before
 
@@ -292,6 +417,7 @@ def test_mlflows_own_tools_can_read_what_was_registered(world: World, entry: Ent
     assert model.SerializeToString(deterministic=True) == (folder_of(world, bundle) / "model.onnx").read_bytes()
     info = mlflow.models.get_model_info(f"models:/{entry.model}/{entry.number}")
     assert info.signature.inputs.input_names() == ["dn"]
+    assert info.signature.outputs.input_names() == ["probability", "valid", "dissimilarity", "density"]
 
 
 def test_the_first_model_is_judged_against_no_skill_and_becomes_champion_once(
@@ -349,7 +475,7 @@ def test_a_release_sees_that_the_champion_changed_meanwhile_and_repeats_without_
     assert tracking.alias_of(places.model, "challenger") == two.number
 
 
-@pytest.mark.parametrize("outcome", ["HOLD", "INSUFFICIENT_EVIDENCE"])
+@pytest.mark.parametrize("outcome", ["HOLD", "REJECT", "INSUFFICIENT_EVIDENCE"])
 def test_what_the_gate_did_not_promote_is_never_released(world: World, champion: Entry, outcome: str) -> None:
     judgement = publish.judge(world.places, champion.id).model_copy(update={"outcome": outcome})
     Shelf(world.places.nouns).put(judgement)
@@ -371,6 +497,16 @@ def test_the_evaluation_to_publish_is_the_one_named_or_the_one_chosen_last(world
     assert publish.evaluation_for(world.places) == newest.name
     with pytest.raises(NotFound, match="No model was chosen"):
         publish.evaluation_for(replace(world.places, workspace=tmp_path))
+
+
+def test_the_verdict_is_a_page_with_its_fold_map(world: World, champion: Entry, bundle: Bundle) -> None:
+    judgement = publish.judge(world.places, champion.id)
+    path = verdicts.keep_page(world.places, judgement)
+    assert path.parent == folder_of(world, bundle)
+    page = read_page(path.read_text())
+    assert "Map of the folds" in [attributes.get("alt") for tag, attributes in page.tags if tag == "img"]
+    said = (judgement.id, bundle.id, bundle.evaluation, f"{champion.model} {champion.number}", "cannot be drawn")
+    assert [word in page.text for word in said] == [True, True, True, True, False]
 
 
 def test_every_noun_finds_its_way_back_to_the_scene(world: World, champion: Entry) -> None:

@@ -132,7 +132,7 @@ def test_the_run_tells_everything_once(trained: Trained) -> None:
     experiment = client.get_experiment_by_name("world")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
-    mine = sorted(e.id for e in trained.evaluations)
+    mine = sorted(e.id for e in (*trained.evaluations, trained.best))
     assert sorted(i for r in runs if (i := r.data.tags["geoml.id"]) in mine) == mine
     run = next(r for r in runs if r.data.tags["geoml.id"] == trained.best.id)
     assert run.info.status == "FINISHED"
@@ -163,13 +163,13 @@ def test_scores_survive_a_tracking_server_that_is_away(trained: Trained) -> None
 
 def test_the_chosen_model_is_kept_and_an_altered_one_refused(trained: Trained) -> None:
     tabled = open_table(trained.places, trained.table)
-    assert trained.best.scores["overall_accuracy"].value == max(
-        e.scores["overall_accuracy"].value for e in trained.evaluations
-    )
+    favourite = max(trained.evaluations, key=lambda e: e.scores["overall_accuracy"].value)
+    assert (trained.best.family, trained.best.params) == (favourite.family, favourite.params)
+    assert trained.best.selected_from == tuple(sorted(e.id for e in trained.evaluations))
     model = open_model(trained.places, trained.best)
     assert model.present == (0, 1, 2, 3, 4)
     assert (model.probability(tabled.features).argmax(axis=1) == tabled.samples.code).mean() > 0.7
-    other = next(e for e in trained.evaluations if e != trained.best)
+    other = trained.evaluations[1]
     with pytest.raises(NotFound, match="geoml train choose"):
         open_model(trained.places, other)
     train.choose(trained.places, (other.id,))
@@ -185,7 +185,8 @@ def test_the_first_model_is_promoted_over_no_skill_and_not_over_itself(trained: 
     assert first.difference.value == pytest.approx(
         trained.best.scores["overall_accuracy"].value - trained.best.scores["no_skill_accuracy"].value
     )
-    same = compare(trained.places, trained.best, trained.best)
+    alone = trained.evaluations[0]
+    same = compare(trained.places, alone, alone)
     assert (same.outcome, same.difference.value) == ("HOLD", 0.0)
 
 

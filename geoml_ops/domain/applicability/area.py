@@ -212,7 +212,7 @@ def _thinned(
     helping, judging = (pixels[::2], pixels[1::2]) if pixels is not None else (full.rows[:0], full.rows[:0])
     rows = full.rows[thinned(full.rows, helping, full.reach, most, seed=seed)]
     _, owner = nearest(full.rows, rows)
-    counts = np.bincount(owner, weights=full.counts, minlength=len(rows))
+    counts = np.bincount(owner, weights=full.counts, minlength=len(rows)).astype(np.float64)
     lost = float((nearest(judging, rows)[0] > full.reach).mean()) if len(judging) else None
     told = "" if lost is None else f"{lost:.1%} of the map's pixels inside are called outside, "
     notes.append(f"{len(rows)} of {len(full.rows)} distinct samples as references: {told}densities are approximate")

@@ -60,10 +60,11 @@ def cover(answered: NDArray[np.uint8], most: int) -> Index:
         most: columns to choose.
     """
     gain = answered.sum(axis=0, dtype=np.int64)
-    open_, chosen = np.ones(len(answered), dtype=np.bool_), []
+    open_: Mask = np.ones(len(answered), dtype=np.bool_)
+    chosen: list[int] = []
     while len(chosen) < most and gain.max(initial=0) > 0:
         best = int(gain.argmax())
-        new: Mask = open_ & (answered[:, best] > 0)
+        new = open_ & (answered[:, best] > 0)
         open_ &= ~new
         gain -= answered[new].sum(axis=0, dtype=np.int64)
         chosen.append(best)

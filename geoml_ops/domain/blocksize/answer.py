@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from geoml_ops.core.evidence import Score
 from geoml_ops.core.folding import BlockSize, FoldRules, Trial
-from geoml_ops.domain.blocksize.ground import LEAST_BLOCKS, Ground
+from geoml_ops.domain.blocksize.ground import LEAST_BLOCKS, Ground, rounded_up
 from geoml_ops.domain.folds import Samples, units_of
 from geoml_ops.domain.folds.samples import EARTH_M, arc, metres
 from geoml_ops.domain.variogram import Fit, in_figures, variograms
@@ -77,14 +77,19 @@ def choose(samples: Samples, rules: FoldRules, fits: Mapping[str, Fit], *, halo_
     column = max((name for name in fits if fits[name].converged), key=lambda name: fits[name].range_m or 0, default="")
     fit = fits.get(column)
     edge, left = ground.largest(max(fit.high_m if fit else ground.extent_m, ground.window_m))
-    remarks = [*_of_range(fit, column, edge, ground.window_m), *ground.lacks(edge, left), *_of_map(samples, edge)]
+    remarks = [
+        *_of_range(fit, column, edge, ground.window_m),
+        *_of_longer(fits, edge),
+        *ground.lacks(edge, left),
+        *_of_map(samples, edge),
+    ]
     return BlockSize(
         block_m=edge,
         range_m=fit.range_m if fit else None,
         low_m=fit.low_m if fit else None,
         high_m=fit.high_m if fit else None,
         column=column,
-        capped=fit is None or edge < fit.high_m or left.n_blocks < LEAST_BLOCKS or bool(left.lacking),
+        capped=fit is None or edge < rounded_up(fit.high_m) or left.n_blocks < LEAST_BLOCKS or bool(left.lacking),
         not_converged={name: fit.reason for name, fit in fits.items() if fit.reason},
         remarks=tuple(remarks),
     )
@@ -154,10 +159,20 @@ def _of_range(fit: Fit | None, column: str, edge: float, window: float) -> Itera
         yield f"No variogram has a range that can be used; {edge:g} m is the largest edge that the ground allows."
         return
     asks = f"The range of {column} asks for blocks of {in_figures(fit.high_m)} m"
-    if edge < fit.high_m:
+    if edge < rounded_up(fit.high_m):
         yield f"{asks}; {edge:g} m is the largest edge that the ground allows, so scores may still be too good."
     elif fit.high_m < window:
         yield f"{asks}; a window of source pixels is {window:g} m wide."
+
+
+def _of_longer(fits: Mapping[str, Fit], edge: float) -> Iterator[str]:
+    longer = [name for name, fit in fits.items() if fit.structured and not fit.converged]
+    if longer:
+        reach = max(fits[name].cutoff_m for name in longer) / 2
+        yield (
+            f"{', '.join(longer)}: samples are more alike the nearer they are, up to {in_figures(reach)} m and perhaps "
+            f"beyond; blocks of {edge:g} m may not part them."
+        )
 
 
 def _of_map(samples: Samples, edge: float) -> Iterator[str]:

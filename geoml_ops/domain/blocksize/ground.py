@@ -143,8 +143,8 @@ class Ground:
         """Yields what an edge cannot keep."""
         if left.n_blocks < LEAST_BLOCKS:
             n_units = len(np.unique(self.unit))
-            said = f"No edge leaves {LEAST_BLOCKS} occupied blocks of {n_units} polygons; {edge:g} m leaves {left.n_blocks}"
-            yield f"{said}, and an interval over so few is itself uncertain."
+            said = f"No edge leaves {LEAST_BLOCKS} occupied blocks of {n_units} polygons"
+            yield f"{said}; {edge:g} m leaves {left.n_blocks}, and an interval over so few is itself uncertain."
         for code in left.lacking:
             n_units = len(np.unique(self.unit[self.samples.code == code]))
             yield (

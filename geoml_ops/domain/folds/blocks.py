@@ -78,7 +78,7 @@ class BlockFolds(DealtFolds):
         what = f"Blocks of {self.block_m:g} m"
         self.samples.require_metres(what)
         self.samples.require_finite()
-        self.samples.require_far_apart(what, self.block_m)
+        self.samples.require_no_degrees(f"blocks of {self.block_m:g} m", self.block_m)
         if not self.samples.pixel_m <= self.block_m < np.inf:
             raise BadInput(
                 f"{what} are smaller than a pixel of {self.samples.pixel_m:g} m."
@@ -104,14 +104,14 @@ class BlockFolds(DealtFolds):
                 f"A chessboard has squares and 2 folds, not {self.shape}s and {self.n_folds}.",
                 "use shape: square and n_folds: 2, or deal: systematic",
             )
-        colour = (cells.sum(axis=1) % 2).astype(np.int64)
+        colour = cells.sum(axis=1) % 2
         if len(np.unique(colour)) < 2:
             n_blocks = len(np.unique(cells, axis=0))
             raise BadInput(
                 f"All {n_blocks} occupied blocks of {self.block_m:g} m have the same colour of the chessboard.",
                 "use deal: balanced, other blocks or labels of more ground",
             )
-        return colour
+        return np.asarray(colour, dtype=np.int64)
 
 
 def cells_of(places: Floats, edge: float, shape: Shape = "square") -> Index:

@@ -1,16 +1,17 @@
-"""Units dealt one by one, with ground left empty around what is tested; and one sample tested at a time."""
+"""Ground left empty around what is tested: discs of units, or one sample at a time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from geoml_ops.core.errors import BadInput
 from geoml_ops.domain.folds.deals import DealtFolds
 from geoml_ops.domain.folds.neighbours import spread
 from geoml_ops.domain.folds.reach import far_from_each
-from geoml_ops.domain.folds.samples import Index, units_of, west_to_east
+from geoml_ops.domain.folds.samples import Floats, Index, anchors_of_units, chord, units_of, west_to_east
 from geoml_ops.domain.folds.splitter import FoldSplitter, Split
 
 MOST_POSITIONS = 100_000_000
@@ -21,30 +22,59 @@ MOST_TESTED = 2_000
 
 @dataclass(eq=False, repr=False)
 class BufferedFolds(DealtFolds):
-    """Units are dealt one by one at random, classes balanced, and the buffer keeps them apart.
+    """Discs of units are tested together, and the buffer keeps them apart from what is learned from.
 
-    Test units of a fold lie all over the ground, each in the middle of a disc that the fold does not learn
-    from: models are asked at ``buffer_m`` from what they know, not at the size of a block, and no grid has
-    a say. The buffer therefore has to reach as far as samples resemble each other. Where units lie closer
-    than that, discs cover the ground and little is left to learn from; blocks or clusters cost less there.
+    A disc is a unit drawn at random and all units within ``buffer_m`` of it that are in no disc yet; discs
+    are dealt at random, classes balanced. No grid has a say, every CRS will do, and tested units are asked
+    at one to two buffers from what a model knows, whatever a block would be. The buffer therefore has to
+    reach as far as samples resemble each other. Where units lie farther apart than that, a disc is a unit.
     """
 
     @property
     def noun(self) -> tuple[str, str]:
-        """What units are called, and what to do where they are too few."""
-        return units_called(self.keep_scenes)
+        """What discs are called, and what to do where they are too few."""
+        called, remedy = units_called(self.keep_scenes)
+        if self.buffer_m <= 0:
+            return called, remedy
+        return f"disc{{s}} of {self.buffer_m:g} m around {called.format(s='s')}", f"{remedy}, or a narrower buffer_m"
 
     def groups(self) -> Index:
-        """Returns the unit of each sample, ``(n,)`` from 0."""
-        return units_of(self.samples, keep_scenes=self.keep_scenes)
+        """Returns the disc of each sample, ``(n,)`` from 0.
+
+        Raises:
+            BadInput: a coordinate is not a number.
+        """
+        unit = units_of(self.samples, keep_scenes=self.keep_scenes)
+        radius = chord(self.buffer_m, projected=self.samples.projected)
+        return discs(anchors_of_units(self.samples, unit), radius, self.rng(stream=1))[unit]
+
+
+def discs(places: Floats, radius: float, rng: np.random.Generator) -> Index:
+    """Returns the disc of each place, ``(n,)`` from 0: one after the other around places that are in none yet.
+
+    Middles lie more than a radius apart, so few discs reach any place, and all of them together ask for
+    a few times ``n`` neighbours.
+    """
+    disc = np.full(len(places), -1, dtype=np.int64)
+    tree = cKDTree(places, balanced_tree=False)
+    alone = ~np.isfinite(tree.query(places, k=2, distance_upper_bound=radius * (1 + 1e-9) + 1e-9)[0][:, -1])
+    disc[alone] = np.arange(alone.sum())
+    free = int(alone.sum())
+    for middle in rng.permutation(np.flatnonzero(~alone)):
+        if disc[middle] < 0:
+            near = np.asarray(tree.query_ball_point(places[middle], radius), dtype=np.int64)
+            disc[near[disc[near] < 0]] = free
+            disc[middle] = free
+            free += 1
+    return disc
 
 
 def units_called(keep_scenes: bool) -> tuple[str, str]:
     """Returns what units are called, with ``{s}`` for the plural, and what to do where they are too few."""
     if keep_scenes:
         noun = "group{s} of scenes (those that see the same polygon are one)"
-        return noun, "use fewer folds, scenes of more ground, or location_time with keep_scenes; or drop keep_scenes"
-    return "polygon{s} (those whose pixels overlap are one)", "use fewer folds or labels of more ground"
+        return noun, "use fewer folds, scenes of more ground, location_time with keep_scenes, no keep_scenes"
+    return "polygon{s} (those whose pixels overlap are one)", "use fewer folds, labels of more ground"
 
 
 @dataclass(eq=False, repr=False)
@@ -129,4 +159,4 @@ def shares(sizes: Index, total: int) -> Index:
         got[np.argmax(quota - got)] += 1
     while got.sum() > total:
         got[np.argmax(np.where(got > 1, got - quota, -np.inf))] -= 1
-    return got
+    return np.asarray(got, dtype=np.int64)

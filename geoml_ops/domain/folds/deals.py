@@ -158,4 +158,4 @@ class _Exchange:
         if self.n_groups > PARTNERS:
             drawn = rng.integers(self.n_groups, size=PARTNERS)
             found = np.concatenate([drawn, np.arange(self.n_groups, n_all)])
-        return found[self.fold[found] != self.fold[one]]
+        return np.asarray(found[self.fold[found] != self.fold[one]], dtype=np.int64)

@@ -21,7 +21,7 @@ MOST_CENTRES = 5000
 LEVELS = 100
 STARTS = 10
 """Of k-means; of many clusters one start, where the next level is another start anyway."""
-MANY = 50
+MANY = 200
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _centre_of(places: Floats, seed: int) -> Index:
     """Returns the centre that each place is drawn to, ``(n,)`` from 0; its own where there are few."""
     if len(places) <= MOST_CENTRES:
         return np.arange(len(places))
-    around = MiniBatchKMeans(MOST_CENTRES, n_init=1, batch_size=10_000, max_iter=20, random_state=seed)
+    around = MiniBatchKMeans(MOST_CENTRES, init="random", n_init=1, batch_size=10_000, max_iter=20, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         drawn = around.fit_predict(places - places.mean(axis=0))

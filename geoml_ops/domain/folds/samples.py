@@ -124,7 +124,7 @@ class Samples:
                 "knndm",
             )
 
-    def require_far_apart(self, what: str, length_m: float) -> None:
+    def require_no_degrees(self, what: str, length_m: float) -> None:
         """Lets samples through that are not all within a length, or crowded as no pixels can be.
 
         Only coordinates that could be degrees are looked at, and only where the CRS is said to be in metres.
@@ -140,8 +140,8 @@ class Samples:
         n_places = len(np.unique(np.column_stack([east, north]), axis=0))
         if n_places > 1 and (max(wide, high) < length_m or n_places > 4 * n_pixels):
             raise BadInput(
-                f"{what} cannot be cut: {self.crs} is said to measure in metres, but {n_places} places lie within "
-                f"{wide:.4g} x {high:.4g} around {east.mean():.4g}, {north.mean():.4g}, which looks like degrees.",
+                f"{self.crs} is said to measure in metres, but {n_places} places lie within {wide:.4g} x {high:.4g} "
+                f"around {east.mean():.4g}, {north.mean():.4g}: beside {what} that looks like degrees.",
                 "name the CRS that the coordinates are in (EPSG:4326 for longitude and latitude), or project them, "
                 "to UTM for instance",
             )

@@ -152,4 +152,4 @@ class FoldSplitter(Splitter):
             if getattr(samples, name).min() < 0:
                 n = int((getattr(samples, name) < 0).sum())
                 raise BadInput(f"{n} of {len(samples)} samples have a {name} below 0.", "give numbers from 0")
-        samples.require_far_apart(f"Pixels of {samples.pixel_m:g} m", max(samples.pixel_m, self.buffer_m))
+        samples.require_no_degrees(f"pixels of {samples.pixel_m:g} m", max(samples.pixel_m, self.buffer_m))

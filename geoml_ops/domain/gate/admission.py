@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 
 from geoml_ops.core.errors import BadInput, Refused
 from geoml_ops.core.flow import FoldPlan
+from geoml_ops.core.folding import Audit
 from geoml_ops.domain.folds import Samples, far_from
 from geoml_ops.domain.folds.samples import arc
 
@@ -66,11 +67,12 @@ def apart(
     return Apart(len(asked), int(near.sum()), n_shared_polygons, least, buffer_m)
 
 
-def admit(proof: FoldPlan | Apart) -> None:
+def admit(proof: FoldPlan | Audit | Apart) -> None:
     """Lets answers through to the gate, or says why not.
 
     Args:
-        proof: the audited plan that the answers are out-of-fold of, or that the ground is new to both models.
+        proof: the audited plan that the answers are out-of-fold of, the audit of folds from elsewhere, or that
+            the ground is new to both models.
 
     Raises:
         Refused: the plan only measures optimism, was never audited, its audit failed; or a finished model
@@ -78,6 +80,8 @@ def admit(proof: FoldPlan | Apart) -> None:
     """
     if isinstance(proof, FoldPlan):
         _admit_plan(proof)
+    elif isinstance(proof, Audit):
+        _admit_audit(proof, "these folds")
     elif proof.n_near or proof.n_shared_polygons or not proof.n_samples:
         raise Refused(
             f"Of {proof.n_samples} samples, {proof.n_near} lie within {proof.buffer_m:.0f} m (and the features' "
@@ -95,10 +99,14 @@ def _admit_plan(plan: FoldPlan) -> None:
         )
     if plan.audit is None:
         raise Refused(f"Plan {plan.id} was never audited.", "plan the folds again")
-    if not plan.audit.passed or plan.audit.objections:
-        audit = plan.audit
-        found = " ".join(audit.objections) or (
-            f"train and test come within {audit.least_distance_m:.0f} m of each other and share "
-            f"{audit.n_shared_polygons} polygons; classes missing: {', '.join(audit.classes_missing) or 'none'}."
-        )
-        raise Refused(f"The audit of plan {plan.id} failed: {found}", "use fewer folds, other blocks or a wider buffer")
+    _admit_audit(plan.audit, f"plan {plan.id}")
+
+
+def _admit_audit(audit: Audit, name: str) -> None:
+    if audit.passed and not audit.objections:
+        return
+    found = " ".join(audit.objections) or (
+        f"train and test come within {audit.least_distance_m:.0f} m of each other and share "
+        f"{audit.n_shared_polygons} polygons; classes missing: {', '.join(audit.classes_missing) or 'none'}."
+    )
+    raise Refused(f"The audit of {name} failed: {found}", "use fewer folds, other blocks or a wider buffer")

@@ -102,9 +102,10 @@ def _not_gained(case: Case, as_good: bool) -> tuple[Outcome, str]:
     if effect.error < ZERO and abs(effect.value) < ZERO:
         return "HOLD", f"The two are right equally often in each of {effect.n_blocks} blocks: nothing is gained."
     if as_good:
+        needed = _needed_words(case) if detectable > rules.margin else ""
         return "HOLD", (
             f"The challenger is as good and not shown to be better (p = {case.p_superior:.4f} at a level of "
-            f"{case.level:.4f}), although a gain of {detectable:.3f} would usually show: {case.said}."
+            f"{case.level:.4f}): {case.said}; a gain of {detectable:.3f} would usually show.{needed}"
         )
     if effect.p_below(rules.margin) <= rules.alpha:
         return "HOLD", f"Any gain is smaller than the margin of {rules.margin:.3f}: {case.said}."

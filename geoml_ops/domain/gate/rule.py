@@ -11,7 +11,7 @@ from geoml_ops.core.errors import BadInput
 from geoml_ops.core.evidence import BesideTest, BlockDifference, ClassTest, Guard, Outcome, Score, Spending
 from geoml_ops.core.experiment import GateRules
 from geoml_ops.core.flow import FoldPlan
-from geoml_ops.core.folding import Estimand
+from geoml_ops.core.folding import Audit, Estimand
 from geoml_ops.domain.gate.admission import Apart, admit
 from geoml_ops.domain.gate.decision import Case, decide, too_few
 from geoml_ops.domain.gate.differences import Counted, Counts, Effect, difference, effective_blocks
@@ -69,7 +69,7 @@ class Ruling:
 
 
 def rule(
-    proof: FoldPlan | Apart,
+    proof: FoldPlan | Audit | Apart,
     paired: Paired,
     rules: GateRules,
     *,
@@ -81,14 +81,15 @@ def rule(
     """Returns what the gate says about a challenger; the table stands at the top of the package.
 
     Args:
-        proof: the audited plan that both recipes answered from, or that the ground is new to both models.
+        proof: the audited plan that both recipes answered from, the audit of folds from elsewhere, or that the
+            ground is new to both models.
         paired: their answers to the same samples.
         rules: metric, margins, levels and limits, fixed beforehand.
         against: name of the other in sentences; :data:`NO_SKILL` never earns in the ledger.
         known: what is known of the challenger beside its answers.
         stake: what this look may risk (:func:`geoml_ops.domain.gate.spend`); None for a single look at
             ``rules.alpha`` that no ledger keeps.
-        estimand: of finished models; recipes answer what their plan asks.
+        estimand: of finished models and of folds from elsewhere; a plan says itself what it answers.
 
     Raises:
         Refused: the answers may not feed the gate; see :func:`admit`.
@@ -116,7 +117,7 @@ def rule(
     if stake:
         spending = settle(stake, tested=tested and level > 0, earned=better and against != NO_SKILL)
     return Ruling(
-        mode="recipes" if isinstance(proof, FoldPlan) else "artefacts",
+        mode="artefacts" if isinstance(proof, Apart) else "recipes",
         estimand=proof.estimand if isinstance(proof, FoldPlan) else estimand,
         outcome=outcome,
         metric=rules.metric,

@@ -15,7 +15,6 @@ from scipy.spatial.distance import pdist
 from geoml_ops.core.errors import BadInput
 from geoml_ops.domain.folds import BlockFolds, Samples
 from geoml_ops.domain.folds.blocks import cells_of
-
 from tests.domain.folds.worlds import field, made
 
 CORNER = np.array([300_000.0, 5_800_000.0])
@@ -33,7 +32,7 @@ def test_sixteen_places_in_four_blocks_make_the_known_folds() -> None:
     assert [test.tolist() for _, test in splits] == [
         [0, 1, 4, 5], [2, 3, 6, 7], [8, 9, 12, 13], [10, 11, 14, 15],
     ]  # fmt: skip
-    assert [train.tolist() for train, _ in splits][0] == [2, 3, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]
+    assert next(train.tolist() for train, _ in splits) == [2, 3, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]
 
 
 def test_systematic_blocks_go_round_the_folds_row_by_row() -> None:
@@ -131,7 +130,11 @@ def test_a_moved_grid_is_turned_and_shifted_and_its_blocks_are_as_large() -> Non
             for seed in range(3)
         }
         for block in blocks.values():
-            spans = [pdist(dense.ground[block == number]).max() for number in range(block.max() + 1) if (block == number).sum() > 1]
+            spans = [
+                pdist(dense.ground[block == number]).max()
+                for number in range(block.max() + 1)
+                if (block == number).sum() > 1
+            ]
             assert 0.85 * 900 * widest < max(spans) <= 900 * widest * (1 + 1e-9)
         assert len({tuple(block) for block in blocks.values()}) == 3
         still = BlockFolds(dense, block_m=900.0, shape=shape).groups()  # type: ignore[arg-type]
@@ -154,7 +157,11 @@ def test_a_unit_lies_in_one_block_and_a_polygon_in_that_of_its_anchor() -> None:
 @pytest.mark.parametrize(
     ("samples", "block_m", "sentence"),
     [
-        (made(np.array([[9.0, 50.0], [11.0, 52.0]]), projected=False), 5000.0, "Blocks of 5000 m cannot be cut in EPSG:4326"),
+        (
+            made(np.array([[9.0, 50.0], [11.0, 52.0]]), projected=False),
+            5000.0,
+            "Blocks of 5000 m cannot be cut in EPSG:4326",
+        ),
         (made(np.array([[9.0, 50.0], [11.0, 52.0]])), 5000.0, "2 places lie within 2 x 2 around 10, 51.*like degrees"),
         (lattice(3), 5.0, "Blocks of 5 m are smaller than a pixel of 10 m"),
         (lattice(3), np.inf, "Blocks of inf m cannot be cut"),

@@ -1,4 +1,4 @@
-"""Units dealt one by one behind a buffer, and one sample tested at a time."""
+"""Discs of units behind a buffer, and one sample tested at a time."""
 
 from __future__ import annotations
 
@@ -8,21 +8,63 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.distance import cdist
 
 from geoml_ops.core.errors import BadInput
-from geoml_ops.domain.folds import BufferedFolds, BufferedLeaveOneOut, units_of
+from geoml_ops.domain.folds import BufferedFolds, BufferedLeaveOneOut, LocationFolds, units_of
 from geoml_ops.domain.folds import buffered as module
-from geoml_ops.domain.folds.buffered import shares
+from geoml_ops.domain.folds.buffered import discs, shares
+from tests.domain.folds.worlds import field, globe, great_circle_m, made
 
-from tests.domain.folds.worlds import field, made
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 150), st.floats(0, 60))
+def test_discs_are_as_wide_as_the_buffer_and_their_middles_lie_apart(seed: int, n: int, radius: float) -> None:
+    rng = np.random.default_rng(seed)
+    places = np.round(rng.uniform(0, 100, (n, 2)))
+    disc = discs(places, radius, rng)
+    assert set(disc) == set(range(disc.max() + 1))
+    apart = cdist(places, places)
+    for number in range(disc.max() + 1):
+        mine = np.flatnonzero(disc == number)
+        assert apart[np.ix_(mine, mine)].max(axis=1).min() <= radius, "some place is the middle of it"
+    # Nobody in a later disc could have joined an earlier one: else that one would have taken it.
+    isolated = (apart + np.diag(np.full(n, np.inf)) > radius).all(axis=1)
+    assert all((disc == disc[place]).sum() == 1 for place in np.flatnonzero(isolated))
 
 
-def test_test_units_lie_all_over_the_ground() -> None:
-    samples = field(0, 400, 2)
+def test_discs_lie_all_over_the_ground_and_cost_less_than_single_units() -> None:
+    samples = field(0, 900, 2, extent_m=9000.0)
+    folds = BufferedFolds(samples, n_folds=5, buffer_m=400.0)
     middle = samples.ground.mean(axis=0)
-    for _, test in BufferedFolds(samples, n_folds=5, buffer_m=50.0).splits():
+    splits = folds.splits()
+    for _, test in splits:
         quarters = (samples.ground[test] > middle) @ np.array([1, 2])
         assert (np.bincount(quarters, minlength=4) > 10).all()
+    single = LocationFolds(samples, n_folds=5, buffer_m=400.0).splits()
+    assert sum(len(train) for train, _ in splits) > 2 * sum(len(train) for train, _ in single)
+
+
+def test_far_apart_units_are_discs_of_their_own() -> None:
+    sparse = field(0, 50, 2, extent_m=500_000.0)
+    assert (BufferedFolds(sparse, buffer_m=10.0).groups() == units_of(sparse)).all() or (
+        BufferedFolds(sparse, buffer_m=10.0).groups().max() == 49
+    )
+
+
+def test_discs_on_the_globe_are_round_along_the_ground() -> None:
+    samples = globe(3, 300, 1)
+    group = BufferedFolds(samples, buffer_m=9000.0).groups()
+    apart = great_circle_m(samples, samples)
+    widest = [apart[np.ix_(group == number, group == number)].max() for number in range(group.max() + 1)]
+    assert 9000 < max(widest) <= 18_500
+
+
+def test_discs_as_wide_as_the_ground_are_refused() -> None:
+    with pytest.raises(
+        BadInput, match=r"[12] discs? of 15000 m around polygons .* cannot make 5 folds.*narrower buffer_m"
+    ):
+        BufferedFolds(field(0), buffer_m=15_000.0).splits()
 
 
 def test_one_sample_is_tested_and_its_polygon_is_on_neither_side() -> None:

@@ -15,7 +15,9 @@ from geoml_ops.domain.folds.closeness import linked, numbered, tied
 
 
 def same_partition(one: NDArray[np.int64], other: NDArray[np.int64]) -> bool:
-    return len(set(zip(one.tolist(), other.tolist(), strict=True))) == len(set(one.tolist())) == len(set(other.tolist()))
+    return (
+        len(set(zip(one.tolist(), other.tolist(), strict=True))) == len(set(one.tolist())) == len(set(other.tolist()))
+    )
 
 
 def by_brute_force(near: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -14,7 +14,6 @@ from geoml_ops.core.errors import BadInput
 from geoml_ops.domain.folds import EnvironmentFolds, SpatialClusterFolds
 from geoml_ops.domain.folds import clusters as module
 from geoml_ops.domain.folds.clusters import kmeans
-
 from tests.domain.folds.worlds import field, globe, made
 
 
@@ -87,8 +86,14 @@ def test_a_polygon_is_one_environment() -> None:
         (None, "need features, and these samples have none"),
         (np.zeros((60, 0), dtype=np.float32), "need features"),
         (np.full((60, 2), 3.1, dtype=np.float32), "None of 2 features varies over 60 samples"),
-        (np.where(np.arange(120).reshape(60, 2) == 7, np.nan, 1.0).astype(np.float32), "1 of 60 samples have features that are not numbers .* in 1 of 2"),
-        (np.where(np.arange(120).reshape(60, 2) < 6, np.inf, 1.0).astype(np.float32), "3 of 60 samples .* in 2 of 2 features"),
+        (
+            np.where(np.arange(120).reshape(60, 2) == 7, np.nan, 1.0).astype(np.float32),
+            "1 of 60 samples have features that are not numbers .* in 1 of 2",
+        ),
+        (
+            np.where(np.arange(120).reshape(60, 2) < 6, np.inf, 1.0).astype(np.float32),
+            "3 of 60 samples .* in 2 of 2 features",
+        ),
     ],
 )
 def test_features_that_place_nobody_are_refused(features: np.ndarray | None, sentence: str) -> None:

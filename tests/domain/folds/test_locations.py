@@ -10,7 +10,6 @@ import pytest
 from geoml_ops.core.errors import BadInput
 from geoml_ops.domain.folds import LocationFolds, LocationTimeFolds, Samples, TimeFolds, units_of
 from geoml_ops.domain.folds.blocks import cells_of
-
 from tests.domain.folds.worlds import field, made
 
 
@@ -55,7 +54,9 @@ def test_pairs_that_nobody_saw_are_no_folds() -> None:
     seen = (samples.polygon < 6) == (samples.day < 19_015)
     some = Samples(
         **{
-            name: getattr(samples, name)[seen] if name not in ("crs", "projected", "pixel_m") else getattr(samples, name)
+            name: getattr(samples, name)[seen]
+            if name not in ("crs", "projected", "pixel_m")
+            else getattr(samples, name)
             for name in ("crs", "projected", "pixel_m", "easting", "northing", "anchor_easting", "anchor_northing")
         },
         polygon=samples.polygon[seen],
@@ -86,7 +87,17 @@ def test_a_polygon_that_is_seen_again_is_left_out_where_it_was_tested() -> None:
         samples,
         **{
             name: getattr(samples, name)[kept]
-            for name in ("easting", "northing", "anchor_easting", "anchor_northing", "polygon", "code", "scene", "day", "half_px")
+            for name in (
+                "easting",
+                "northing",
+                "anchor_easting",
+                "anchor_northing",
+                "polygon",
+                "code",
+                "scene",
+                "day",
+                "half_px",
+            )
         },
     )
     for train, test in TimeFolds(some, n_folds=3).splits():
@@ -117,8 +128,14 @@ def test_days_that_share_a_scene_stay_together_where_scenes_are_kept() -> None:
     ("folds", "sentence"),
     [
         (LocationFolds(visited(3), n_folds=4), r"3 locations \(polygon\) cannot make 4 folds. Try: use fewer folds"),
-        (LocationFolds(visited(), n_folds=4, location="scene"), r"1 location \(scenes that see the same polygon are one\)"),
-        (LocationFolds(visited(), n_folds=4, location="block", block_m=5e4), r"1 location \(block\) cannot.*smaller blocks"),
+        (
+            LocationFolds(visited(), n_folds=4, location="scene"),
+            r"1 location \(scenes that see the same polygon are one\)",
+        ),
+        (
+            LocationFolds(visited(), n_folds=4, location="block", block_m=5e4),
+            r"1 location \(block\) cannot.*smaller blocks",
+        ),
         (TimeFolds(visited(9, 2), n_folds=3), "2 acquisition days cannot make 3 folds.*scenes of more days"),
         (LocationTimeFolds(visited(9, 2), n_folds=3), "2 acquisition days cannot make 3 folds"),
         (LocationTimeFolds(visited(2, 9), n_folds=3), "2 locations .* cannot make 3 folds"),

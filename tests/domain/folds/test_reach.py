@@ -13,7 +13,6 @@ from scipy.spatial.distance import cdist
 
 from geoml_ops.domain.folds import Samples, far_from
 from geoml_ops.domain.folds.reach import far_from_each
-
 from tests.domain.folds.worlds import field, globe, great_circle_m, made
 
 

@@ -14,7 +14,6 @@ from scipy.spatial.distance import cdist
 from geoml_ops.core.errors import BadInput
 from geoml_ops.domain.folds import Samples, evidence_blocks, units_of
 from geoml_ops.domain.folds.samples import anchors_of_units, arc, chord
-
 from tests.domain.folds.worlds import field, globe, great_circle_m, made
 
 
@@ -89,7 +88,9 @@ def test_chords_measure_great_circles() -> None:
     found = arc(cdist(samples.ground, samples.ground), projected=False)
     assert found == pytest.approx(expected, abs=1e-3)
     for distance in (0.0, 1.0, 5e5, 2e7):
-        assert arc(np.array([chord(distance, projected=False)]), projected=False)[0] == pytest.approx(distance, abs=1e-6)
+        assert arc(np.array([chord(distance, projected=False)]), projected=False)[0] == pytest.approx(
+            distance, abs=1e-6
+        )
 
 
 def test_blocks_of_evidence_keep_their_size_on_the_globe() -> None:
@@ -111,7 +112,7 @@ def span_of(samples: Samples, mine: np.ndarray) -> tuple[float, float]:
 
 @pytest.mark.parametrize("block_m", [0.0, -5.0, np.nan, np.inf])
 def test_an_edge_that_cannot_be_is_refused(block_m: float) -> None:
-    with pytest.raises(BadInput, match="A block of .* m cannot be"):
+    with pytest.raises(BadInput, match=r"A block of .* m cannot be"):
         evidence_blocks(field(0), block_m)
 
 
@@ -125,8 +126,10 @@ def test_columns_of_another_length_are_refused_with_their_numbers() -> None:
 
 def test_small_ground_near_the_origin_is_not_taken_for_degrees() -> None:
     plot = made(np.random.default_rng(0).uniform(0, 90, (50, 2)), pixel_m=1.0)
-    plot.require_far_apart("Blocks of 20 m", 20.0)
-    with pytest.raises(BadInput, match="Blocks of 2000 m cannot be cut: EPSG:32633 .* 50 places .* degrees"):
-        plot.require_far_apart("Blocks of 2000 m", 2000.0)
+    plot.require_no_degrees("blocks of 20 m", 20.0)
+    with pytest.raises(
+        BadInput, match=r"^EPSG:32633 is said .* 50 places .* beside blocks of 2000 m that looks like degrees"
+    ):
+        plot.require_no_degrees("blocks of 2000 m", 2000.0)
     one_place = made(np.zeros((5, 2)))
-    one_place.require_far_apart("Blocks of 2000 m", 2000.0)
+    one_place.require_no_degrees("blocks of 2000 m", 2000.0)

@@ -47,6 +47,21 @@ def test_every_line_of_the_table(gains: np.ndarray, outcome: str, words: str) ->
     assert [b.difference for b in ruling.blocks] == pytest.approx(gains / 100)
 
 
+@pytest.mark.parametrize(
+    ("gains", "outcome"),
+    [
+        (spread(0, 0), "HOLD"),
+        (spread(5, 3), "PROMOTE"),
+        (spread(-5, 3), "REJECT"),
+        (spread(0, 3), "INSUFFICIENT_EVIDENCE"),
+    ],
+)
+def test_a_margin_of_nothing_asks_for_a_gain(gains: np.ndarray, outcome: str) -> None:
+    assert judged(gains, GateRules(margin=0.0)).outcome == outcome
+    equals = EQUALS.model_copy(update={"margin": 0.0})
+    assert (judged(gains, equals).outcome == "PROMOTE") == (outcome == "PROMOTE")
+
+
 def test_a_ruling_fills_a_judgement() -> None:
     ruling = judged(spread(5, 3), GateRules(classes={"water": 0.02}), stake=spend(None, "g", 1.0, GateRules()))
     judgement = Judgement(challenger="entry-0123456789abcdef", against="the champion", **vars(ruling))
