@@ -13,13 +13,13 @@ import typer
 from geoml_ops.core.errors import GeomlError
 from geoml_ops.settings import CHECKOUT, Settings, be_quiet
 from geoml_ops.terminal import places, say, settings, show
-from geoml_ops.verbs import ingest, judging, publish, train, watch
+from geoml_ops.verbs import accuracy, ingest, judging, publish, train, watch
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="One loop, four verbs: ingest, train, publish, watch."
 )
-for _name, _verb in (("ingest", ingest), ("train", train), ("publish", publish), ("watch", watch)):
-    app.add_typer(_verb.app, name=_name)
+for _verb in (ingest, train, publish, watch, accuracy):
+    app.add_typer(_verb.app, name=_verb.__name__.rpartition(".")[2])
 
 
 for _command in (judging.folds, judging.audit, judging.gate):

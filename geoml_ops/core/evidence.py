@@ -82,12 +82,21 @@ class Applicability(Value):
 
 
 class Region(Value):
-    """A rectangle of ground with quantiles of its own, because it held enough blocks to calibrate them."""
+    """A rectangle of ground with quantiles of its own, because it held enough blocks to calibrate them.
+
+    Attributes:
+        bounds: in ``crs``.
+        n_blocks: blocks that it held.
+        quantiles: per class, as those of all ground.
+        measured: coverage over ground in it that its quantiles did not know, from blocks.
+        crs: ``EPSG:<code>``; maps in another one do not use the region.
+    """
 
     bounds: Bounds
     n_blocks: int
     quantiles: dict[str, float]
     measured: Score
+    crs: str = ""
 
 
 class Conformal(Value):

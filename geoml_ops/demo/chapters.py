@@ -112,7 +112,7 @@ class Teller:
         bundle = self.noun(Bundle, prediction.bundle) if prediction else None
         if prediction is None or bundle is None:
             return told.Mapped()
-        classes, confidence = raster.read(self.map_of(prediction))
+        classes, confidence = raster.read(self.map_of(prediction), bands=[0, 1])
         sure = np.where(confidence == 255, np.nan, confidence / 100.0)
         pictures = (
             told.Picture(

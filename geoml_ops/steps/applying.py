@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from geoml_ops.adapters.nouns import Shelf
+from geoml_ops.core.errors import BadInput
 from geoml_ops.core.evidence import Conformal
 from geoml_ops.core.experiment import Experiment
 from geoml_ops.core.flow import Evaluation, FoldPlan
@@ -57,16 +58,23 @@ def area_of(
     return area
 
 
-def sets_of(places: Places, evaluation: Evaluation, experiment: Experiment) -> Conformal:
+def sets_of(places: Places, evaluation: Evaluation, experiment: Experiment, tabled: Tabled) -> Conformal:
     """Returns what sets of classes have to hold to be right as often as the experiment promises.
 
     Raises:
-        BadInput: fewer than two blocks were tested.
+        BadInput: fewer than two blocks were tested, or regions are asked for where nothing measures in metres.
     """
+    region_m, samples = experiment.uncertainty.region_m, tabled.samples
+    if region_m is not None and not samples.projected:
+        raise BadInput(
+            f"Regions of {region_m:g} m cannot be cut in {samples.crs}: it does not measure in metres.",
+            "deliver the samples in a projected CRS, or leave region_m out",
+        )
     return calibrate(
         open_answers(places, evaluation.predictions),
         evaluation.classes,
         coverage=experiment.uncertainty.coverage,
         plan=evaluation.plan,
-        region_m=experiment.uncertainty.region_m,
+        region_m=region_m,
+        crs=samples.crs,
     )

@@ -66,7 +66,7 @@ def make_bundle(places: Places, evaluation: Evaluation) -> Bundle:
     head = _head(fitted, evaluation, table.features)
     colours = tuple(entry.colour for entry in experiment.classes.values())
     area = area_of(places, evaluation, experiment, tabled, table.features)
-    sets = sets_of(places, evaluation, experiment)
+    sets = sets_of(places, evaluation, experiment, tabled)
     says = {
         "evaluation": evaluation.id,
         "version": version.id,

@@ -168,7 +168,7 @@ class _Found:
         if plan.method in ("buffered_loo", "nndm"):
             return ()
         code, k = self.tabled.samples.code, len(self.classes)
-        folds = (answers.fold == number for number in range(plan.n_folds))
+        folds = (answers.fold == number for number in np.unique(answers.fold[answers.tested]))
         return tuple(
             float(metric_of(confusion(code[mine], answers.predicted[mine], k), self.experiment.gate.metric))
             for mine in folds

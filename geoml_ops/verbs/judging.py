@@ -145,8 +145,6 @@ def gate(
         return
     from dataclasses import asdict
 
-    from pydantic_core import to_jsonable_python
-
     from geoml_ops.adapters.configs import plain_yaml, validated
     from geoml_ops.core.experiment import GateRules
     from geoml_ops.domain.folds.promises import Promises
@@ -167,7 +165,7 @@ def gate(
         fold_column=fold_column,
         learned=seen,
     )
-    print(json.dumps(to_jsonable_python(asdict(ruling))))
+    print(json.dumps(asdict(ruling), default=lambda value: value.model_dump(mode="json")))
     for line in telling.told_ruling(ruling, against):
         say(line)
     _said(ruling.outcome, ruling.objections)

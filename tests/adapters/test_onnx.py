@@ -375,6 +375,20 @@ def test_numbers_far_beyond_any_image_are_far_and_not_nothing(samples):
     assert answer.density[0, 0, 0, 1:].tolist() == [0, 0, 0]
 
 
+def test_a_sample_exactly_at_the_threshold_is_not_near():
+    plain = SENTINEL_2_L1C.model_copy(update={"radiometry": Radiometry(scale=1.0, offset_dn=0.0)})
+    at = np.array([[10.0], [12.0], [20.0]])
+    references = applicability.References(
+        np.array([0]), np.zeros(1), np.ones(1), at, np.array([1.0, 5.0, 1.0]), mean_distance=2.0, threshold=1.0
+    )
+    rows = np.arange(8.0, 23.0, dtype=np.float32)[:, None]
+    head = head_graph(boosted(rows, (rows[:, 0] > 15).astype(int)), "xgboost", 1)
+    answer = Graph(bundle_graph(("B04",), plain, head, ("a", "b"), {}, references)).run(rows.T[None, :, :, None].copy())
+    assert answer.dissimilarity[0, 0, :, 0].tolist() == (np.abs(rows - at.T).min(axis=1) / 2).tolist()
+    # Closer than 2: 9 to 11 see 10, 11 to 13 see the five at 12, 19 to 21 see 20.
+    assert answer.density[0, 0, :, 0].tolist() == [0, 1, 1, 6, 5, 5, 0, 0, 0, 0, 0, 1, 1, 1, 0]
+
+
 def test_a_pixel_is_as_far_alone_as_among_others(samples):
     _, rows, _ = samples
     graph = Graph(whole_of(samples, area_of(rows, most_references=100)))

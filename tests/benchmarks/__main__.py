@@ -11,8 +11,11 @@ from geoml_ops.settings import Settings, be_quiet
 be_quiet()
 
 from geoml_ops.platform.files import write_json  # noqa: E402
-from tests.benchmarks.figures import FIGURES  # noqa: E402
+from tests.benchmarks import figures as maps  # noqa: E402
+from tests.benchmarks import judging  # noqa: E402
 from tests.benchmarks.pairs import Figure  # noqa: E402
+
+FIGURES = {**maps.FIGURES, **judging.FIGURES}
 
 
 def main(names: list[str]) -> int:

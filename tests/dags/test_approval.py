@@ -40,9 +40,9 @@ def found(tmp_path_factory: pytest.TempPathFactory, mlflow_server: str) -> dict[
         settings.places(), {"scene": (cube(world), world.grid)}, {"all": (polygons, labels, world.grid.crs)}
     )
     env = _environment(home, settings)
-    trained = _run([sys.executable, "-m", "geoml_ops.cli", "train", "run", version.id], env, 120)
+    trained = _run([sys.executable, "-m", "geoml_ops.cli", "train", "run", version.id], env, 200)
     evaluation = json.loads(trained.stdout.splitlines()[-1])["id"]
-    done = _run([sys.executable, "-m", "tests.dags.people", str(CHECKOUT / "dags"), evaluation, *NAMES], env, 240)
+    done = _run([sys.executable, "-m", "tests.dags.people", str(CHECKOUT / "dags"), evaluation, *NAMES], env, 400)
     line = [x for x in done.stdout.splitlines() if x.startswith("FOUND ")]
     assert line, done.stdout[-3000:] + done.stderr[-3000:]
     return dict(json.loads(line[0].removeprefix("FOUND ")))

@@ -223,6 +223,13 @@ def test_a_feature_that_does_not_matter_does_not_make_a_pixel_dissimilar():
     assert np.isnan(density(odd, area.references)).sum() == 1
 
 
+def test_a_single_feature_weighs_one_whatever_its_importance():
+    for importance in (None, {"f0": -0.3}, {"f0": 7.0}):
+        area = fit(samples(30, 1), in_turn(30), names=["f0"], plan="plan", importance=importance)
+        assert area.noun.weights == {"f0": 1.0}
+        assert area.noun.definition == area_module.DEFINITION
+
+
 def test_weights_without_importances_are_equal_and_the_definition_says_so():
     area = fit(samples(50, 3), in_turn(50), names=names(3), plan="plan")
     assert area.noun.weights == {"f0": 1.0, "f1": 1.0, "f2": 1.0}
@@ -362,6 +369,30 @@ def test_thinning_loses_few_pixels_and_tells_how_many():
     assert rough.mean() == pytest.approx(exact.mean(), rel=0.35)
 
 
+def test_what_is_lost_is_measured_on_pixels_that_did_not_help_to_choose_and_were_inside():
+    gaps = []
+    for seed in range(6):
+        features, field = fields(seed, n_fields=80, per_field=20)
+        rng = np.random.default_rng(seed)
+        land = (features[rng.permutation(1600)] + 0.1 * rng.normal(size=(1600, 4))).astype(np.float32)
+        ground, judged = land[:200], land[200:]
+        strange = np.full((100, 4), 1e3, np.float32)
+        options = {"names": names(4), "plan": "plan", "most_references": 60}
+        few = fit(features, by(field % 5), ground=ground, **options)
+        odd = fit(features, by(field % 5), ground=np.concatenate([ground, strange]), **options)
+        assert odd.lost_share == few.lost_share
+        full = fit(features, by(field % 5), names=names(4), plan="plan")
+        inside = dissimilarity(judged, full.references) <= full.noun.threshold
+        gaps.append(few.lost_share - (dissimilarity(judged[inside], few.references) > few.noun.threshold).mean())
+    assert abs(np.mean(gaps)) < 0.04
+
+
+def test_thinned_references_count_for_every_copy_of_the_samples_they_stand_for():
+    features = np.repeat(samples(100, 3), np.arange(100) % 4 + 1, axis=0)
+    area = fit(features, in_turn(len(features)), names=names(3), plan="plan", most_references=30)
+    assert area.references.counts.sum() == len(features)
+
+
 def test_the_same_arguments_give_the_same_references():
     features, field = fields(3)
     one, two = (
@@ -400,6 +431,12 @@ def test_distances_in_blocks_equal_those_of_all_pairs(n, m, d):
     assert closer_than(rows, among, 0.8, counts) == pytest.approx((pairs < 0.8) @ counts)
     if n > 1:
         assert mean_distance(rows) == pytest.approx(pdist(rows).mean(), rel=1e-9)
+
+
+def test_what_lies_exactly_at_the_reach_is_not_closer():
+    line = np.array([[0.0], [3.0], [4.0], [-3.0]])
+    assert closer_than(line[:1], line, 3.0).tolist() == [1]
+    assert closer_than(line[:1], line, np.nextafter(3.0, 4)).tolist() == [3]
 
 
 def test_rows_far_from_the_origin_still_meet_their_twins_exactly():
@@ -442,9 +479,17 @@ def test_thinning_ends_where_rounding_leaves_a_pixel_on_the_edge_of_reach():
         assert len(np.unique(kept)) == 59
 
 
+def test_among_rows_that_answer_for_as_many_none_is_preferred():
+    rows = 10.0 * np.arange(400)[:, None]
+    kept = thinned(rows, rows[:0], 1.0, 100)
+    assert abs(kept.mean() - 200) < 30
+    assert (np.bincount(kept // 100) > 10).all()
+
+
 @pytest.mark.parametrize("reach", [0.0, 1e-9, 1e9])
-def test_thinning_keeps_as_many_as_it_may_whatever_the_reach(reach):
-    rows = samples(200, 3).astype(np.float64)
+@pytest.mark.parametrize("away", [0.0, 1e8])
+def test_thinning_keeps_as_many_as_it_may_whatever_the_reach(reach, away):
+    rows = samples(200, 3).astype(np.float64) + away
     kept = thinned(rows, rows[:0], reach, 50)
     assert len(np.unique(kept)) == 50
     assert np.array_equal(kept, np.sort(kept))

@@ -129,6 +129,23 @@ def test_a_class_that_cannot_be_everywhere_is_named() -> None:
     assert size.remarks == ("Class 3 has 2 polygons for 5 folds; with blocks of 1200 m some fold lacks it on a side.",)
 
 
+def test_blocks_become_smaller_until_every_class_is_in_every_fold() -> None:
+    samples = world(3)
+    corner = np.argsort(np.abs(samples.anchors - samples.anchors.min(axis=0)).max(axis=1))
+    rare = samples.polygon[corner[: 4 * 14]]
+    samples = dataclasses.replace(samples, code=np.where(np.isin(samples.polygon, rare), 3, samples.code))
+    size = choose(samples, AUTO, {"Wood": fit(high_m=2000.0)})
+    assert len(evidence_blocks(samples, 2000.0)[0]) >= LEAST_BLOCKS
+    assert lacking(samples, AUTO, 2000.0) == 1, "the rare class lies in one corner"
+    assert lacking(samples, AUTO, size.block_m) == 0
+    assert lacking(samples, AUTO, rounded_up(size.block_m * 1.05)) == 1
+    assert size.capped
+    assert size.remarks == (
+        "The range of Wood asks for blocks of 2000 m; "
+        f"{size.block_m:g} m is the largest edge that the ground allows, so scores may still be too good.",
+    )
+
+
 def test_too_few_polygons_for_twenty_blocks_are_said() -> None:
     samples = world(4, n=12)
     size = choose(samples, AUTO.model_copy(update={"n_folds": 2}), {"Wood": fit()})

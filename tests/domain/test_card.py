@@ -8,7 +8,7 @@ import pytest
 from geoml_ops.core.bands import SENTINEL_2_L1C
 from geoml_ops.core.evidence import Applicability, Bin, Conformal, Outcome, Score
 from geoml_ops.core.flow import Bundle, Entry, Evaluation, FeatureTable, FoldPlan, Judgement, Parity
-from geoml_ops.core.folding import Audit, FoldRules
+from geoml_ops.core.folding import Audit, BlockSize, FoldRules
 from geoml_ops.core.noun import FileRef
 from geoml_ops.domain.card import card
 from tests.every_noun import any_noun
@@ -161,18 +161,42 @@ def test_where_it_may_be_asked_and_how_sure_its_sets_are():
     area = Applicability(
         plan=PLAN.id, definition="fence, version 1", threshold=0.4131, mean_distance=2.0,
         weights={"NDVI": 1.0}, n_samples=4812, n_references=2000, mean_density=41.2, outside_share=0.034,
+        ground_outside_share=0.217,
     )  # fmt: skip
     sets = Conformal(
         plan=PLAN.id, coverage=0.9, method="cross", quantiles={"built": 0.6125}, mean_set_size=1.74,
         measured=Score(value=0.912, low=0.89, high=0.93, n_blocks=16), low_blocks_share=0.125,
     )  # fmt: skip
     said = text_of(BUNDLE.model_copy(update={"applicability": area, "conformal": sets}))
-    for words in ("2,000 reference samples", "of 4,812", "Beyond 0.413", "3.4% of the samples", "fence, version 1"):
+    for words in (
+        "2,000 reference samples",
+        "of 4,812",
+        "Beyond 0.413",
+        "3.4% of the samples",
+        "21.7% is outside",
+        "version 1",
+    ):
         assert words in said
     for words in ("90% of pixels", "91.2% [89.0%, 93.0%] over 16 blocks", "12% of the blocks", "1.74", "built 0.613"):
         assert words in said
     assert "Where it may be asked" not in text_of()
     assert "Sets of classes" not in text_of()
+
+
+def test_what_has_to_be_known_about_the_folds_is_on_the_card():
+    audit = AUDIT.model_copy(update={"remarks": ("Dates are shared.",)})
+    size = BlockSize(
+        block_m=2000.0, range_m=None, low_m=None, high_m=None, column="", capped=True, remarks=("No range converged.",)
+    )
+    plan = PLAN.model_copy(update={"audit": audit, "block_size": size})
+    contract = SENTINEL_2_L1C.subset(BUNDLE.bands)
+    said = read(card(BUNDLE, EVALUATION, plan, TABLE, contract)).text
+    assert "Dates are shared." in said
+    assert "No range converged." in said
+    assert "sized by the range" not in said
+    known = size.model_copy(update={"range_m": 1840.4, "column": "water"})
+    found = read(card(BUNDLE, EVALUATION, plan.model_copy(update={"block_size": known}), TABLE, contract)).text
+    assert "sized by the range of water, 1840 m" in found
 
 
 def test_a_choice_between_recipes_is_told():

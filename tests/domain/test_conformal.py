@@ -333,7 +333,8 @@ def halves(n_blocks: int = 60, seed: int = 0) -> Answers:
 
 def test_a_region_with_enough_blocks_has_quantiles_of_its_own() -> None:
     made = halves()
-    found = calibrate(made, ("grass", "rock"), coverage=0.9, plan="p", region_m=10_000.0)
+    found = calibrate(made, ("grass", "rock"), coverage=0.9, plan="p", region_m=10_000.0, crs="EPSG:32633")
+    assert {region.crs for region in found.regions} == {"EPSG:32633"}
     assert [region.bounds.as_tuple() for region in found.regions] == [(-1e4, 0.0, 0.0, 1e4), (0.0, 0.0, 1e4, 1e4)]
     west, east = found.regions
     assert (west.n_blocks, east.n_blocks) == (60, 60)

@@ -217,7 +217,7 @@ def test_a_region_counts_where_its_ground_is() -> None:
     names = ["a", "b"]
     score = Score(value=0.9, low=0.8, high=1.0, n_blocks=30)
     left = Bounds(left=299_000.0, bottom=5_799_000.0, right=300_203.0, top=5_801_000.0)
-    region = Region(bounds=left, n_blocks=20, quantiles={"a": 0.25, "b": 0.25}, measured=score)
+    region = Region(bounds=left, n_blocks=20, quantiles={"a": 0.25, "b": 0.25}, measured=score, crs=GRID.crs)
     least = least_over(conformal({"a": 0.75, "b": 1.0}, region), names, GRID)
     east, _ = GRID.centres(np.zeros(GRID.width, np.int64), np.arange(GRID.width))
     for window in tiles(*GRID.shape, 13):
@@ -226,6 +226,9 @@ def test_a_region_counts_where_its_ground_is() -> None:
         np.testing.assert_allclose(found[0], np.broadcast_to(np.where(here, 0.75, 0.25), found[0].shape), atol=1e-6)
         np.testing.assert_allclose(found[1], np.broadcast_to(np.where(here, 0.75, 0.0), found[1].shape), atol=1e-6)
     assert least(Window(col=30, row=0, width=5, height=5)).shape == (2, 1, 1), "far from it nothing is spread out"
+    next_zone = GRID.model_copy(update={"crs": "EPSG:32634"})
+    found = least_over(conformal({"a": 0.75, "b": 1.0}, region), names, next_zone)(GRID.whole)
+    assert found.shape == (2, 1, 1), "the same numbers are other ground in another zone"
 
 
 def test_two_regions_side_by_side_share_no_pixel_and_leave_none_out() -> None:
@@ -234,7 +237,7 @@ def test_two_regions_side_by_side_share_no_pixel_and_leave_none_out() -> None:
     boxes = [(GRID.left, middle), (middle, GRID.bounds.right)]
     regions = [
         Region(bounds=Bounds(left=a, bottom=GRID.bounds.bottom, right=b, top=GRID.top), n_blocks=20,
-               quantiles={"a": 0.5 - 0.25 * i}, measured=score)
+               quantiles={"a": 0.5 - 0.25 * i}, measured=score, crs=GRID.crs)
         for i, (a, b) in enumerate(boxes)
     ]  # fmt: skip
     found = least_over(conformal({"a": 1.0}, *regions), ["a"], GRID)(GRID.whole)[0]

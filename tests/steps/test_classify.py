@@ -206,7 +206,9 @@ def test_a_map_carries_its_sets_and_what_lies_outside(places: Places, tmp_path: 
 def test_a_region_of_the_ground_has_sets_of_its_own(places: Places, tmp_path: Path) -> None:
     grid = world()[2]
     west = Bounds(left=WEST - 5000, bottom=grid.bounds.bottom, right=WEST + 2000.0, top=grid.top)
-    region = Region(bounds=west, n_blocks=30, quantiles={"bare": 1.0, "green": 1.0}, measured=CONFORMAL.measured)
+    region = Region(
+        bounds=west, n_blocks=30, quantiles={"bare": 1.0, "green": 1.0}, measured=CONFORMAL.measured, crs=grid.crs
+    )
     model = loaded(places, 0.01, conformal=CONFORMAL.model_copy(update={"regions": (region,)}))
     truth = write_raster(tmp_path / "scene.tif")
     band, tags = bands_of(places, step.classify(places, tmp_path / "scene.tif", model))

@@ -148,7 +148,9 @@ def test_finished_models_meet_on_ground_that_neither_has_seen(line: Line) -> Non
     gains = np.bincount(number, weights=right[0].astype(float) - right[1])
     ours, _ = ratio_interval(gains, np.bincount(number).astype(float))
     assert judgement.difference.value == pytest.approx(ours.value, abs=1e-12)
-    assert (judgement.difference.low, judgement.difference.high) == pytest.approx((ours.low, ours.high), abs=1e-9)
+    # Unequal blocks weigh as fewer: the gate's interval is a little wider than the plain one.
+    assert ours.low - 0.005 < judgement.difference.low <= ours.low
+    assert ours.high <= judgement.difference.high < ours.high + 0.005
     assert judgement.spending is not None
     assert judgement.spending.look in (1, 3)
 

@@ -35,14 +35,15 @@ def thinned(rows: Floats, pixels: Floats, reach: float, most: int, *, seed: int 
     # What answers for each of them in any case: a row for itself, its nearest row for a pixel.
     own = np.concatenate([np.arange(len(rows)), nearest(pixels, rows)[1]])
     gap, kept = np.full(len(asked), np.inf), np.zeros(len(rows), dtype=np.bool_)
-    while (room := most - int(kept.sum())) and (open_ := np.flatnonzero((gap > reach * reach) & ~kept[own])).size:
+    while (room := most - int(kept.sum())) and (open_ := np.flatnonzero(gap > reach * reach)).size:
         of_rows = rng.permutation(open_[open_ < len(rows)])[:_ASKED]
         questions = np.concatenate([of_rows, open_[open_ >= len(rows)]])
         more = rng.permutation(len(rows))[:_ASKED]
         # Shuffled: among equals the first is chosen, and rows may come sorted by a feature.
-        candidates = rng.permutation(np.unique(np.concatenate([own[questions], more])))
+        candidates = np.unique(np.concatenate([own[questions], more]))
+        candidates = rng.permutation(candidates[~kept[candidates]])
         picked = candidates[cover(_answered(asked[questions], rows[candidates], reach), room)]
-        if not len(picked):
+        if not len(picked):  # What is left lies a rounding beyond the reach of its own row.
             break
         kept[picked], gap[picked] = True, 0.0
         gap = np.minimum(gap, _gap(asked, rows[picked]))
@@ -89,6 +90,8 @@ def _gap(rows: Floats, chosen: Floats) -> Floats:
 def _spread(rows: Floats, gap: Floats, chosen: Index, most: int) -> Index:
     """Returns ``most`` rows: the chosen ones, then each time the row farthest from all before."""
     lengths, kept = squared_lengths(rows), list(chosen)
+    gap = gap.copy()
+    gap[chosen] = -np.inf
     while len(kept) < most:
         farthest = int(gap.argmax())
         kept.append(farthest)

@@ -21,6 +21,7 @@ from geoml_ops.domain.card.parts import (
     metric_words,
     page,
     paragraph,
+    remarks,
     score,
     section,
     table,
@@ -117,7 +118,7 @@ def _estimand(evaluation: Evaluation, plan: FoldPlan) -> str:
     )
     reach = (
         f" Blocks were sized by the range of {size.column}, {size.range_m:.0f} m."
-        if size and size.range_m is not None
+        if size and size.range_m is not None and size.column
         else ""
     )
     chosen = (
@@ -130,7 +131,9 @@ def _estimand(evaluation: Evaluation, plan: FoldPlan) -> str:
         f"<p>The first column answers for <strong>{escape(evaluation.estimand)}</strong>: "
         f"{escape(ASKS[evaluation.estimand])}. It comes from {escape(folds_words(plan))}; intervals are 95 %, from "
         f"{plan.n_blocks} blocks.{escape(apart + reach + chosen)} The second column mixes neighbouring pixels into "
-        "training and test; it is shown only to tell how much that flatters.</p>" + paragraph(f"Fold by fold: {folds}.")
+        "training and test; it is shown only to tell how much that flatters.</p>"
+        + remarks(plan)
+        + paragraph(f"Fold by fold: {folds}.")
     )
 
 
@@ -172,11 +175,13 @@ def _applicability(area: Applicability | None) -> str:
         return ""
     heaviest = sorted(area.weights.items(), key=lambda item: -item[1])[:5]
     matters = ", ".join(f"{name} {weight:.2f}" for name, weight in heaviest)
+    ground = area.ground_outside_share
+    mapped = f" Of the ground that was observed, {ground:.1%} is outside." if ground is not None else ""
     return paragraph(
         f"Every pixel of a map carries its dissimilarity to the {area.n_references:,} reference samples inside the "
         f"graph (of {area.n_samples:,}). Beyond {area.threshold:.3f} the model was never tried and the score above "
         f"does not hold. Over the folds of that score {area.outside_share:.1%} of the samples are outside; a sample "
-        f"has {area.mean_density:.1f} others within the threshold on average."
+        f"has {area.mean_density:.1f} others within the threshold on average.{mapped}"
     ) + paragraph(f"Threshold: {area.definition}. Features that weigh most: {matters or 'none'}.", "quiet small")
 
 

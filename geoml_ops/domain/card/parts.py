@@ -171,3 +171,10 @@ def folds_words(plan: FoldPlan) -> str:
     near = f", {plan.buffer_m:g} m left empty around what is tested" if plan.buffer_m else ""
     halo = f" and {plan.halo_px} px of halo more" if plan.buffer_m and plan.halo_px else ""
     return f"{said}{near}{halo}"
+
+
+def remarks(plan: FoldPlan) -> str:
+    """Returns what has to be known when a score of these folds is read, as a list; nothing where nothing has."""
+    audited = plan.audit.remarks if plan.audit else ()
+    sized = plan.block_size.remarks if plan.block_size else ()
+    return bullets((*audited, *sized))

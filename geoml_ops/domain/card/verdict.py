@@ -21,6 +21,7 @@ from geoml_ops.domain.card.parts import (
     page,
     paragraph,
     picture,
+    remarks,
     section,
     table,
 )
@@ -166,9 +167,14 @@ def _compared(case: Case) -> str:
             "There was no champion yet. In each fold the challenger is compared with the plainest answer there is: the "
             "most frequent class of the samples it could learn from."
         )
-    return paragraph(how) + paragraph(
-        f"The answer holds for {j.estimand}: {ASKS[j.estimand]}. Folds: {folds_words(case.plan)}. Evidence is counted "
-        f"in blocks of ground, of which there are {j.difference.n_blocks}, never in pixels."
+    folds = f" Folds: {folds_words(case.plan)}." if j.mode == "recipes" else ""
+    return (
+        paragraph(how)
+        + paragraph(
+            f"The answer holds for {j.estimand}: {ASKS[j.estimand]}.{folds} Evidence is counted "
+            f"in blocks of ground, of which there are {j.difference.n_blocks}, never in pixels."
+        )
+        + (remarks(case.plan) if j.mode == "recipes" else "")
     )
 
 
@@ -214,7 +220,7 @@ def _maps(folds: bytes | None, differences: bytes | None, lost: str) -> str:
                 "Where the challenger gains (blue) and loses (orange) against the other, block by block. Blocks with "
                 "few samples scatter most.",
             ),
-            (folds, "Map of the folds", "Every sample in the colour of the fold that tests it."),
+            (folds, "Map of the folds", "The challenger's samples, each in the colour of the fold that tests it."),
         )
         if png
     ]

@@ -45,7 +45,13 @@ class HeldOut:
 
 
 def calibrate(
-    answers: Answers, classes: Sequence[str], *, coverage: float, plan: str, region_m: float | None = None
+    answers: Answers,
+    classes: Sequence[str],
+    *,
+    coverage: float,
+    plan: str,
+    region_m: float | None = None,
+    crs: str = "",
 ) -> Conformal:
     """Returns quantiles for the model that was refitted on everything, and what such quantiles were measured to hold.
 
@@ -56,6 +62,7 @@ def calibrate(
         plan: id of the folds.
         region_m: edge of the squares of ground that get quantiles of their own where they hold
             :data:`LEAST_REGION_BLOCKS` blocks; None for none.
+        crs: ``EPSG:<code>`` of the answers' coordinates; only maps in it use the regions.
 
     Raises:
         BadInput: fewer than two blocks were tested, or codes, probabilities, places, ``coverage`` or
@@ -74,7 +81,7 @@ def calibrate(
         measured=_mean(seen.coverage),
         mean_set_size=float(seen.set_size.mean()),
         low_blocks_share=float((seen.coverage <= coverage - SHORT_BY + 1e-9).mean()),
-        regions=tuple(_noun(region, tested, member, quantiles, classes, coverage) for region in regions),
+        regions=tuple(_noun(region, tested, member, quantiles, classes, coverage, crs) for region in regions),
     )
 
 
@@ -145,6 +152,7 @@ def _noun(
     quantiles: Floats,
     classes: Sequence[str],
     coverage: float,
+    crs: str,
 ) -> Region:
     local = np.unique(tested.block[region.rows], return_inverse=True)[1].reshape(-1)
     values = np.where(region.own, region.pool.quantiles(coverage), quantiles)
@@ -153,6 +161,7 @@ def _noun(
         n_blocks=region.n_blocks,
         quantiles=dict(zip(classes, values.tolist(), strict=True)),
         measured=_mean(means(_right(tested, member)[region.rows], local)),
+        crs=crs,
     )
 
 

@@ -58,7 +58,7 @@ def regions_of(tested: Tested, coverage: float, region_m: float | None) -> list[
         pool = Pool(tested, rows)
         own = pool.n_blocks >= least
         if own.any():
-            left, bottom = float(col * region_m), float(row * region_m)
+            left, bottom = float(col * region_m) + 0.0, float(row * region_m) + 0.0
             bounds = Bounds(left=left, bottom=bottom, right=left + region_m, top=bottom + region_m)
             part = quarters(tested.ground[rows], local.reshape(-1))
             found.append(Square(bounds, rows, part, pool, own, len(blocks)))

@@ -77,7 +77,7 @@ class KNNDMFolds(FoldSplitter):
         domain, unit = domain_of(self.samples, self.space), units_of(self.samples, keep_scenes=self.keep_scenes)
         self._require_sane(int(unit.max()) + 1)
         to_map, everyone = domain.to_map(), np.arange(len(unit))
-        p = clustering_p(domain.apart(unit), to_map, unit)
+        p = clustering_p(*domain.apart(unit), to_map)
         random = self._random(unit)
         shown = self._shown(domain, random, everyone)
         if np.isinf(shown).any():

@@ -18,8 +18,8 @@ from geoml_ops.core.errors import BadInput
 from geoml_ops.domain.folds.neighbours import nearest, nearest_outside
 from geoml_ops.domain.folds.samples import Floats, Index, PredictionPoints, Samples, arc, metres
 
-EXACT = 10_000
-"""Below this product of sample sizes the p of the Kolmogorov-Smirnov test is exact, as in R."""
+FEW = 20
+"""Fewer samples than this are no large sample; their Kolmogorov-Smirnov test is the exact one, nothing corrected."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,23 @@ class Domain:
         """Returns the straight distance of each pixel to the nearest sample, ``(m,)``."""
         return nearest(self.points, self.at)
 
-    def apart(self, unit: Index) -> Floats:
-        """Returns the straight distance of each sample to the nearest one of another unit, ``(n,)``.
+    def apart(self, unit: Index) -> tuple[Floats, Index]:
+        """Returns the straight distance of each sample to the nearest one of another unit, and what it measures.
 
         Samples of one unit never face each other across a fold, so a distance within a unit is one that
         no fold, random ones included, could show. Where every sample is a unit this is the distance to
         the nearest other sample.
+
+        Returns:
+            Distances ``(n,)``, and the number ``(n,)`` of the measurement that each belongs to: the unit, or
+            two units that are nearest to each other and so measure one gap.
         """
-        return nearest_outside(self.at, unit)
+        distance, stranger = nearest_outside(self.at, unit)
+        order = np.lexsort((distance, unit))
+        closest = order[np.unique(unit[order], return_index=True)[1]]
+        other = unit[stranger[closest]]
+        own = np.arange(len(other))
+        return distance, np.where(other[other] == own, np.minimum(own, other), own)[unit]
 
 
 def domain_of(samples: Samples, space: Literal["ground", "features"] = "ground") -> Domain:
@@ -72,22 +81,24 @@ def domain_of(samples: Samples, space: Literal["ground", "features"] = "ground")
     return Domain(samples.ground, there, samples.projected)
 
 
-def clustering_p(apart: Floats, to_map: Floats, unit: Index) -> float:
+def clustering_p(apart: Floats, measurement: Index, to_map: Floats) -> float:
     """Returns p of the test that samples are no nearer to each other than the map's pixels are to them.
 
-    One-sided two-sample Kolmogorov-Smirnov: small where samples are clustered. Exact for small samples,
-    else ``exp(-2 D^2 n m / (n + m))``. Samples of one unit are not independent: the test counts
-    ``n = (sum of sizes)^2 / (sum of squared sizes)`` units (Kish 1965).
+    One-sided two-sample Kolmogorov-Smirnov, ``exp(-2 D^2 n m / (n + m))``: small where samples are
+    clustered. Distances that measure the same gap are not independent, so the test counts
+    ``n = (sum of sizes)^2 / (sum of squared sizes)`` measurements (Kish 1965). With every distance counted,
+    as published, simple random samples are called clustered in 14 to 18 of 100 cases at the 5 % level, since
+    six samples in ten are the nearest of their nearest; counted so, in 5 to 7.
 
     Args:
         apart: ``(n,)`` distance of each sample to the nearest one of another unit.
+        measurement: ``(n,)`` number of the measurement that each distance belongs to.
         to_map: ``(m,)`` distance of each pixel to the nearest sample.
-        unit: ``(n,)`` numbers from 0.
     """
-    sizes, m = np.bincount(unit), len(to_map)
-    if sizes.max() == 1 and len(apart) * m < EXACT:
-        return float(ks_2samp(apart, to_map, alternative="greater", method="exact").pvalue)
-    n = len(apart) ** 2 / float(np.square(sizes, dtype=np.float64).sum())
+    if len(apart) < FEW:
+        return float(ks_2samp(apart, to_map, alternative="greater", method="auto").pvalue)
+    sizes, m = np.bincount(measurement).astype(np.float64), len(to_map)
+    n = len(apart) ** 2 / float(np.square(sizes).sum())
     gap = float(ks_2samp(apart, to_map, alternative="greater", method="asymp").statistic)
     return float(np.exp(-2 * gap**2 * n * m / (n + m)))
 

@@ -32,18 +32,11 @@ def lengths(here: Floats, there: Floats) -> Floats:
 
 def nearest(places: Floats, to: Floats) -> Floats:
     """Returns the straight distance of each of ``places`` ``(m, d)`` to the nearest of ``to`` ``(n, d)``, ``(m,)``."""
-    if not len(places):
-        return np.zeros(0)
-    if places.shape[1] <= TREE_DIMENSIONS:
-        # Median splits run into ties where pixels lie on a lattice.
-        found = cKDTree(to, balanced_tree=False, compact_nodes=False).query(places)[1]
-    else:
-        found = pairwise_distances_argmin(places, to)
-    return lengths(places, to[found])
+    return lengths(places, to[_nearest_of(places, to)]) if len(places) else np.zeros(0)
 
 
-def nearest_outside(places: Floats, group: Index) -> Floats:
-    """Returns the straight distance of each place to the nearest one of another group, ``(n,)``.
+def nearest_outside(places: Floats, group: Index) -> tuple[Floats, Index]:
+    """Returns the straight distance of each place to the nearest one of another group, and which one, ``(n,)`` each.
 
     Neighbours are looked at in order while few; places deep inside a large group are then asked bit by
     bit: two groups differ in some bit of their numbers, so the nearest stranger is the nearest over all
@@ -53,22 +46,34 @@ def nearest_outside(places: Floats, group: Index) -> Floats:
         places: ``(n, d)``.
         group: ``(n,)`` numbers from 0; at least two groups.
     """
-    found, asked = np.full(len(places), np.inf), np.arange(len(places))
+    distance, stranger = np.full(len(places), np.inf), np.full(len(places), -1, dtype=np.int64)
     for count in LOOKED_AT:
+        asked = np.flatnonzero(stranger < 0)
         if not len(asked) or count > len(places):
             break
         for rows, neighbours in _neighbours(places, asked, count):
             strange = group[neighbours] != group[rows][:, None]
             first, seen = neighbours[np.arange(len(rows)), strange.argmax(axis=1)], strange.any(axis=1)
-            found[rows[seen]] = lengths(places[rows[seen]], places[first[seen]])
-        asked = np.flatnonzero(np.isinf(found))
+            stranger[rows[seen]] = first[seen]
+            distance[rows[seen]] = lengths(places[rows[seen]], places[first[seen]])
+    asked = np.flatnonzero(stranger < 0)
     for bit in range(int(group.max(initial=0)).bit_length() if len(asked) else 0):
         one = (group >> bit & 1).astype(bool)
         for side in (one, ~one):
-            rows = asked[side[asked]]
-            if len(rows) and not side.all():
-                found[rows] = np.minimum(found[rows], nearest(places[rows], places[~side]))
-    return found
+            rows, others = asked[side[asked]], np.flatnonzero(~side)
+            if len(rows) and len(others):
+                found = others[_nearest_of(places[rows], places[others])]
+                length = lengths(places[rows], places[found])
+                closer = length < distance[rows]
+                distance[rows[closer]], stranger[rows[closer]] = length[closer], found[closer]
+    return distance, stranger
+
+
+def _nearest_of(places: Floats, to: Floats) -> Index:
+    if places.shape[1] > TREE_DIMENSIONS:
+        return np.asarray(pairwise_distances_argmin(places, to), dtype=np.int64)
+    # Median splits run into ties where pixels lie on a lattice.
+    return np.asarray(cKDTree(to, balanced_tree=False, compact_nodes=False).query(places)[1], dtype=np.int64)
 
 
 def _neighbours(places: Floats, asked: Index, count: int) -> Iterator[tuple[Index, Index]]:

@@ -74,7 +74,7 @@ class NNDMFolds(BufferedLeaveOneOut):
         before = sides.least.copy()
         _match(sides, to_map, np.inf if self.phi_m is None else chord(self.phi_m, projected=domain.plane))
         matching = Matching(
-            ks_p=clustering_p(domain.apart(unit), to_map, unit),
+            ks_p=clustering_p(*domain.apart(unit), to_map),
             switched_to_random=False,
             distance=mismatch(domain, sides.least, to_map),
             distance_random=mismatch(domain, before, to_map),

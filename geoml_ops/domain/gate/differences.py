@@ -20,7 +20,8 @@ finds beyond ``V_block`` is added, ``V = V_block + max(0, V_fold - V_block)``, w
 Satterthwaite (1946). Same recipe, other seed, single trees of depth 4 in 62 blocks and 5 folds: blocks alone
 reject in .070, .048 and .014 of cases at .05, .025 and .005; with folds it is .044, .026 and .008. Forests hardly
 need it; where there is no such luck it costs 5 to 8 points of power at 5 folds. Nothing is added where folds are
-smaller than blocks, and finished models have no folds.
+smaller than blocks, and finished models have no folds. What all trainings of a recipe share, no comparison of
+two runs can see: a seed that all folds of a single tree have in common counts as part of the recipe.
 """
 
 from __future__ import annotations

@@ -41,15 +41,18 @@ def least_probability(quantiles: NDArray[np.float64]) -> NDArray[np.float32]:
 def least_over(conformal: Conformal, classes: Sequence[str], grid: Grid) -> Least:
     """Returns what belongs to a set anywhere on a grid; where a region has quantiles of its own, those count.
 
-    A pixel lies in the region that holds its centre; left and bottom edges belong to a region.
+    A pixel lies in the region that holds its centre; left and bottom edges belong to a region. On a grid in another
+    CRS than a region's the quantiles of all ground hold: numbers of two UTM zones look alike.
 
     Args:
-        conformal: calibrated quantiles; regions in the grid's own CRS.
+        conformal: calibrated quantiles.
         classes: names in code order.
         grid: of the scene.
     """
     everywhere = _column(conformal.quantiles, classes)
-    regions = [(region.bounds, _column(region.quantiles, classes)) for region in conformal.regions]
+    regions = [
+        (region.bounds, _column(region.quantiles, classes)) for region in conformal.regions if region.crs == grid.crs
+    ]
 
     def least(window: Window) -> NDArray[np.float32]:
         box = grid.inside(window).bounds

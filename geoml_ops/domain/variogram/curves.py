@@ -2,7 +2,8 @@
 
 For a given range a model is linear in nugget and partial sill, so these follow in closed form and the
 range from a search over all of a grid: there is no start value, no local minimum, and a range that runs
-away is seen to do so. The weights of a fit are the caller's; ``N / h^2`` is the usual choice (Pebesma
+away is seen to do so (scikit-gstat 1.0 bounds it by the longest lag, where a trend then seems to end).
+The weights of a fit are the caller's; ``N / h^2`` is the usual choice (Pebesma
 2004, gstat's default).
 
 ========== ================================== ==================

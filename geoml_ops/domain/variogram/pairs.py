@@ -203,22 +203,20 @@ class Pairs:
         return key, cell.reshape(-1)
 
     def likeness(self, values: Floats, lags: int, shuffles: int, rng: np.random.Generator) -> float:
-        """Returns the p of neighbours being no more alike than any two samples.
+        """Returns the p of neighbouring groups being no more alike than any two.
 
-        The mean half squared difference over the first lag, the first two, and so on up to ``lags`` is
-        compared with what it is after the means of groups were shuffled; the one that deviates most, in
-        its own standard deviations, counts. Groups are shuffled whole because their samples are alike
-        for another reason.
+        The mean squared difference of the means of groups over the first lag, the first two, and so on up
+        to ``lags`` is compared with what it is after these means were shuffled; the one that deviates
+        most, in its own standard deviations, counts. Samples of a group are alike for another reason, so
+        they are never shuffled one by one.
         """
         near = self.lag < lags
-        first, second, lag = self.first[near], self.second[near], self.lag[near]
+        first, second, lag = self.group[self.first[near]], self.group[self.second[near]], self.lag[near]
         sizes = np.bincount(self.group)
-        mean = np.bincount(self.group, values) / np.maximum(sizes, 1)
-        rest, present = values - mean[self.group], np.flatnonzero(sizes)
+        mean, present = np.bincount(self.group, values) / np.maximum(sizes, 1), np.flatnonzero(sizes)
         found = np.empty((shuffles + 1, lags))
         for shuffle in range(shuffles + 1):
-            now = rest + mean[self.group]
-            found[shuffle] = np.bincount(lag, np.square(now[first] - now[second]), lags)
+            found[shuffle] = np.bincount(lag, np.square(mean[first] - mean[second]), lags)
             mean[present] = mean[rng.permutation(present)]
         found = np.cumsum(found, axis=1) / np.maximum(np.cumsum(np.bincount(lag, minlength=lags)), 1)
         spread = found[1:].std(axis=0)

@@ -16,7 +16,7 @@ Design = Literal["clustered", "random"]
 
 
 def gaussian_fields(rng: np.random.Generator, side: int, scale: float, count: int, power: float) -> NDArray[np.float64]:
-    """Stationary Gaussian fields ``(count, side, side)`` of covariance ``exp(-(h / scale)^power)``, by circulant embedding."""
+    """Stationary fields ``(count, side, side)`` of covariance ``exp(-(h / scale)^power)``, by circulant embedding."""
     lag = np.minimum(np.arange(2 * side), 2 * side - np.arange(2 * side))
     covariance = np.exp(-((np.hypot(*np.meshgrid(lag, lag)) / scale) ** power))
     spectrum = np.sqrt(np.maximum(np.fft.fft2(covariance).real, 0))

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +23,7 @@ from geoml_ops.domain.folds.nearness import Windows
 from geoml_ops.domain.folds.promises import Promises
 from geoml_ops.domain.folds.samples import EARTH_M, Samples
 
+CHECKOUT = Path(__file__).resolve().parents[3]
 PIXEL = 10.0
 Splits = list[tuple[np.ndarray, np.ndarray]]
 
@@ -113,7 +119,7 @@ def test_in_degrees_distances_are_great_circles_and_windows_squares_on_the_groun
 ) -> None:
     rng = np.random.default_rng(seed)
     n, halo_px = 30, 2
-    north, east = rng.uniform(0, 300, n), rng.uniform(0, 300, n)
+    north, east = rng.uniform(-150, 150, n), rng.uniform(-150, 150, n)
     lat = lat0 + np.degrees(north / EARTH_M)
     lon = (lon0 + np.degrees(east / EARTH_M) / np.cos(np.radians(lat0)) + 180) % 360 - 180
     code = np.arange(n) % 2
@@ -447,3 +453,43 @@ def test_sides_are_positions() -> None:
     with pytest.raises(BadInput, match="class code 2, but there are 2 class names"):
         audit_splits(samples, splits_of(island), classes=("Water", "Wood"))
     assert audit_splits(samples, []).objections[0] == "0 folds are no cross-validation; it takes 2."
+
+
+# --- the full run ----------------------------------------------------------------------------
+
+MEASURED = """
+import json, resource, sys, time
+import numpy as np
+from geoml_ops.domain.folds.audit import audit_splits, splits_of
+from geoml_ops.domain.folds.promises import Promises
+from geoml_ops.domain.folds.samples import Samples
+
+rng, n = np.random.default_rng(0), 100_000
+anchor = np.floor(rng.uniform(0, 10_000, (n // 50, 2))) * 10 + 5.0
+polygon = np.repeat(np.arange(n // 50), 50)
+ground = anchor[polygon] + 10.0 * rng.integers(-8, 8, (n, 2))
+code, half_px = rng.integers(0, 6, n // 50)[polygon], rng.choice([0, 3, 8, 16], n)
+samples = Samples("EPSG:32633", True, 10.0, *ground.T, *anchor[polygon].T, polygon, code, half_px=half_px)
+cell = np.floor(anchor / 5000).astype(int) @ [1, 100]
+folds = {"block": (cell % 10)[polygon], "random": rng.integers(0, 10, n)}
+found = {}
+for name, fold in folds.items():
+    start = time.perf_counter()
+    shows = audit_splits(samples, splits_of(fold), Promises(buffer_m=100.0, halo_px=2))
+    found[name] = {"seconds": time.perf_counter() - start, "n_shared_pixels": shows.n_shared_pixels}
+found["peak_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.full
+@pytest.mark.skipif(os.environ.get("GEOML_FULL") != "1", reason="takes a while; make full")
+def test_a_hundred_thousand_samples_are_audited_within_two_gigabytes() -> None:
+    done = subprocess.run([sys.executable, "-c", MEASURED], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    numbers = json.loads(done.stdout)
+    where = CHECKOUT / "workspace" / "full" / "audit.json"
+    where.parent.mkdir(parents=True, exist_ok=True)
+    where.write_text(json.dumps(numbers, indent=2))
+    assert numbers["peak_gb"] < 2
+    assert numbers["random"]["n_shared_pixels"] > 99_000
+    assert numbers["block"]["n_shared_pixels"] < 20_000
