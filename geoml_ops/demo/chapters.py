@@ -31,10 +31,12 @@ from geoml_ops.core.noun import Noun
 from geoml_ops.demo import story as told
 from geoml_ops.demo import world
 from geoml_ops.demo.progress import Facts
+from geoml_ops.platform.files import write_text
 from geoml_ops.steps import trace
 from geoml_ops.steps.answers import open_answers
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.runs import fold_picture
+from geoml_ops.steps.verdicts import page_of
 
 N = TypeVar("N", bound=Noun)
 TRUE_COLOUR = ("B04", "B03", "B02")
@@ -95,7 +97,8 @@ class Teller:
             f"Blocks of {plan.block_m:,.0f} m, polygons kept whole, {plan.buffer_m:g} m around a test left empty.",
         )
         optimism = self.noun(FoldPlan, chosen.optimism_plan)
-        return told.Training(table, plan, optimism, evaluations, chosen, (folds,))
+        others = tuple(p for panel in chosen.others if (p := self.noun(FoldPlan, panel.plan)) is not None)
+        return told.Training(table, plan, optimism, others, evaluations, chosen, (folds,))
 
     def publication(self, facts: Facts) -> told.Publication:
         """What became of the chosen model."""
@@ -104,7 +107,25 @@ class Teller:
             return told.Publication()
         entry = self.noun(Entry, judgement.challenger)
         bundle = self.noun(Bundle, entry.bundle if entry else None)
-        return told.Publication(bundle, entry, judgement, serves=bool(facts.get("entry")))
+        page = self.folder / f"verdict-{judgement.id[-16:]}.html"
+        write_text(page, page_of(self.places, judgement))
+        return told.Publication(
+            bundle,
+            entry,
+            judgement,
+            serves=bool(facts.get("entry")),
+            verdict=page.name,
+            pictures=self._differences(judgement, facts),
+        )
+
+    def _differences(self, judgement: Judgement, facts: Facts) -> tuple[told.Picture, ...]:
+        evaluation = self.noun(Evaluation, facts.get("evaluation"))
+        plan = self.noun(FoldPlan, evaluation.plan) if evaluation else None
+        if plan is None or not judgement.blocks:
+            return ()
+        drawn = plots.block_differences(judgement.blocks, plan.block_m)
+        text = f"Map of {len(judgement.blocks)} blocks, coloured by how much more often the challenger is right there"
+        return (told.Picture(drawn, text, "Challenger minus the other, block by block: the evidence of the gate."),)
 
     def mapped(self, prediction_id: str | None) -> told.Mapped:
         """The map of a request, with its confidence."""
@@ -123,7 +144,7 @@ class Teller:
             told.Picture(
                 plots.confidence_map(sure, prediction.grid),
                 "Map of the probability of the class shown",
-                "Not calibrated: a high number says that the trees agree, not that they are right.",
+                "How well these numbers can be believed is the reliability diagram of the verdict's page.",
             ),
         )
         return told.Mapped(prediction, pictures)

@@ -57,6 +57,7 @@ class Training:
     table: FeatureTable | None = None
     plan: FoldPlan | None = None
     optimism_plan: FoldPlan | None = None
+    other_plans: tuple[FoldPlan, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
     chosen: Evaluation | None = None
     pictures: tuple[Picture, ...] = ()
@@ -64,12 +65,17 @@ class Training:
 
 @dataclass(frozen=True)
 class Publication:
-    """What became of a model: its bundle, its entry, the gate's judgement; ``serves`` says whether it answers now."""
+    """What became of a model: its bundle, its entry, the gate's judgement; ``serves`` says whether it answers now.
+
+    ``verdict`` is the address of the judgement's own page, beside the report.
+    """
 
     bundle: Bundle | None = None
     entry: Entry | None = None
     judgement: Judgement | None = None
     serves: bool | None = None
+    verdict: str = ""
+    pictures: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True)

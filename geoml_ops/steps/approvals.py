@@ -27,6 +27,8 @@ from geoml_ops.steps.verdicts import approvals_of, keep_page
 APPROVE, REJECT = "Approve", "Reject"
 RELEASED = "geoml.released"
 _MOST_LETTERS, _LONGEST_NAME = 2000, 200
+# MLflow refuses a tag beyond 5000 letters.
+_MOST_TAGGED = 20
 _log = logger("publish")
 
 
@@ -187,9 +189,9 @@ def tags_of(found: Standing) -> dict[str, str]:
     """Returns what the registry says about the approval of a version; nothing where nobody ever decided."""
     if not found.records:
         return {}
-    approved_by = ", ".join(found.by) if found.decision == APPROVE else "nobody"
+    approved_by = ", ".join(found.by[:_MOST_TAGGED]) if found.decision == APPROVE else "nobody"
     return {
-        "geoml.approval": " ".join(found.records),
+        "geoml.approval": " ".join(found.records[:_MOST_TAGGED]),
         "geoml.approval_decision": found.decision or "open",
         "geoml.approved_by": approved_by,
     }

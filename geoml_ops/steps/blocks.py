@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -21,7 +22,12 @@ FOREST = {"n_estimators": 40, "max_depth": 10, "min_samples_leaf": 2}
 
 
 def block_size(
-    samples: Samples, features: NDArray[np.float32] | None, rules: FoldRules, *, halo_px: int = 0
+    samples: Samples,
+    features: NDArray[np.float32] | None,
+    rules: FoldRules,
+    *,
+    halo_px: int = 0,
+    classes: Sequence[str] | None = None,
 ) -> BlockSize:
     """Returns the edge of blocks that the samples ask for, and how it was found.
 
@@ -33,12 +39,13 @@ def block_size(
         features: ``(n, features)``; None where there are none, then no residuals and no scores are looked at.
         rules: as a person wrote them.
         halo_px: pixels that a feature's window reaches beyond its own.
+        classes: names in code order, for sentences.
 
     Raises:
         BadInput: the samples give no variogram and no blocks at all.
     """
     if features is None:
-        return auto_block(samples, rules, halo_px=halo_px, residual=None, score=None, seed=rules.seed)
+        return auto_block(samples, rules, halo_px=halo_px, residual=None, score=None, classes=classes, seed=rules.seed)
     n_classes = int(samples.code.max(initial=0)) + 1
     answered = partial(_answered, samples, features, n_classes, halo_px=halo_px)
     try:
@@ -58,7 +65,7 @@ def block_size(
             return None
         return scores_of(samples.code[mine], found.predicted[mine], block[mine], n_classes)["overall_accuracy"]
 
-    return auto_block(samples, rules, halo_px=halo_px, residual=residual, score=score, seed=rules.seed)
+    return auto_block(samples, rules, halo_px=halo_px, residual=residual, score=score, classes=classes, seed=rules.seed)
 
 
 def with_edge(rules: FoldRules, size: BlockSize) -> FoldRules:

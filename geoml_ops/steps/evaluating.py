@@ -111,7 +111,7 @@ class _Found:
     def panel(self, plan: FoldPlan, honest: FoldPlan, build: Callable[[int], Any]) -> Panel:
         """Returns the scores of one more plan."""
         answers = _answers(self.tabled, plan, build, len(self.classes))
-        repeats = plan.rules == honest.rules
+        repeats = plan.repeat > 0 and plan.rules == honest.rules
         _, block = evidence_blocks(self.tabled.samples, plan.block_m)
         return Panel(
             plan=plan.id,

@@ -69,7 +69,7 @@ def fold_file(file: PointFile, rules: FoldRules, *, halo_px: int = 0, repeat: in
     size = None
     if rules.block_m == "auto":
         features = file.samples.features
-        size = block_size(file.samples, features, rules, halo_px=halo_px)
+        size = block_size(file.samples, features, rules, halo_px=halo_px, classes=file.classes)
         rules = with_edge(rules, size)
     plan = plan_for(file.name, file.samples, rules, halo_px=halo_px, repeat=repeat, block_size=size)
     splits = materialise(plan, file.samples)

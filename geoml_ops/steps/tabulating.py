@@ -95,16 +95,17 @@ def plan(places: Places, table_id: str) -> tuple[FoldPlan, ...]:
     experiment, tabled = experiment_of(places, table.experiment), open_table(places, table)
     samples, size = tabled.samples, None
     written = [experiment.folds, *experiment.other_folds]
-    if any(each.block_m == "auto" for each in written):
-        first = next(each for each in written if each.block_m == "auto")
-        size = block_size(samples, tabled.features, first)
-        written = [with_edge(each, size) for each in written]
-    rules, *others = written
+    automatic = [each for each in written if each.block_m == "auto"]
+    if automatic:
+        size = block_size(samples, tabled.features, automatic[0], classes=experiment.class_names)
+    measured = {with_edge(each, size): size for each in automatic if size}
+    rules, *others = (with_edge(each, size) if size else each for each in written)
     optimism = FoldRules(method="random", n_folds=rules.n_folds, block_m=rules.block_m, buffer_m=0.0, seed=rules.seed)
     asked = [(rules, 0), (optimism, 0), *((rules, repeat) for repeat in range(1, rules.repeats))]
     asked += [(other, repeat) for other in others for repeat in range(other.repeats)]
     plans = tuple(
-        shelf.put(plan_for(table.id, samples, each, repeat=repeat, block_size=size)) for each, repeat in asked
+        shelf.put(plan_for(table.id, samples, each, repeat=repeat, block_size=measured.get(each)))
+        for each, repeat in asked
     )
     _log.info("planned", plans=[f"{p.id} {p.method}" for p in plans], blocks=plans[0].n_blocks, samples=len(samples))
     return plans

@@ -68,11 +68,11 @@ def in_turns(
     began = time.perf_counter()
     while len(seconds) < 3 or (len(seconds) < most_rounds and time.perf_counter() - began < limit_s):
         if len(seconds) % 2:
-            plain = _seconds(against)
-            seconds.append((_seconds(ours), plain))
+            plain = seconds_of(against)
+            seconds.append((seconds_of(ours), plain))
         else:
-            own = _seconds(ours)
-            seconds.append((own, _seconds(against)))
+            own = seconds_of(ours)
+            seconds.append((own, seconds_of(against)))
     low, middle, high = statistics.quantiles([plain / own for own, plain in seconds], n=4, method="inclusive")
     return Figure(
         name=name,
@@ -88,7 +88,8 @@ def in_turns(
     )
 
 
-def _seconds(work: Work) -> float:
+def seconds_of(work: Work) -> float:
+    """Returns how long a piece of work takes, once."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began

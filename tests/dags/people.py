@@ -82,6 +82,16 @@ def reject(world: Scheduling, key: str) -> dict[str, Any]:
     return {"states": states, "refused": refused, "again": world.go_on(again), **_state(judgement)}
 
 
+def bypass(world: Scheduling, key: str) -> dict[str, Any]:
+    """An administrator marks the waiting task as done, instead of answering."""
+    deploy("bypass", by="approve")
+    run = world.start(key)
+    world.go_on(run)
+    path = f"/api/v2/dags/publish/dagRuns/{run}/taskInstances/ask"
+    marked = world.call("admin", "PATCH", path, json={"new_state": "success"}).status_code
+    return {"marked": marked, "states": world.go_on(run), **_state(world.value(run, "judge"))}
+
+
 def timeout(world: Scheduling, key: str) -> dict[str, Any]:
     """Nobody answers, and who comes late is refused; asked again, alice approves without a reason; then with one."""
     deploy("timeout", by="approve", timeout_hours=0.0002)
@@ -156,4 +166,4 @@ def stale(world: Scheduling, key: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main({f.__name__: f for f in (auto, approve, reject, timeout, two, stale)})
+    main({f.__name__: f for f in (auto, approve, reject, bypass, timeout, two, stale)})

@@ -16,7 +16,7 @@ from geoml_ops.settings import CHECKOUT, QUIET, Settings
 from tests.versions import EXPERIMENT, cube, keep_version
 
 pytestmark = pytest.mark.slow
-NAMES = ("auto", "approve", "reject", "timeout", "two", "stale")
+NAMES = ("auto", "approve", "reject", "bypass", "timeout", "two", "stale")
 USERS = {"admin": "admin", "alice": "op", "bob": "op", "vera": "viewer"}
 
 
@@ -151,6 +151,14 @@ def test_what_a_person_rejected_stays_rejected(found: dict[str, Any]) -> None:
     assert len(got["refused"]) == 2
     assert all("alice rejected it: water is wrong in the north" in sentence for sentence in got["refused"])
     assert (got["again"]["ask"], got["again"]["release"]) == ("skipped", "skipped")
+
+
+def test_marking_the_question_as_done_is_no_answer(found: dict[str, Any]) -> None:
+    got = found["bypass"]
+    assert got["marked"] == 200
+    assert (got["states"]["ask"], got["states"]["record"]) == ("success", "skipped")
+    assert (got["states"]["release"], got["champion"]) == ("failed", None)
+    assert not got["approvals"]
 
 
 def test_no_answer_in_time_is_a_rejection_by_nobody(found: dict[str, Any]) -> None:

@@ -370,21 +370,20 @@ def test_thinning_loses_few_pixels_and_tells_how_many():
 
 
 def test_what_is_lost_is_measured_on_pixels_that_did_not_help_to_choose_and_were_inside():
+    """Ground without any clusters, where few references must lose much; measured on helpers it would look less."""
     gaps = []
     for seed in range(6):
-        features, field = fields(seed, n_fields=80, per_field=20)
         rng = np.random.default_rng(seed)
-        land = (features[rng.permutation(1600)] + 0.1 * rng.normal(size=(1600, 4))).astype(np.float32)
-        ground, judged = land[:200], land[200:]
-        strange = np.full((100, 4), 1e3, np.float32)
-        options = {"names": names(4), "plan": "plan", "most_references": 60}
-        few = fit(features, by(field % 5), ground=ground, **options)
-        odd = fit(features, by(field % 5), ground=np.concatenate([ground, strange]), **options)
+        features, land = (rng.normal(size=(n, 4)).astype(np.float32) for n in (1200, 1800))
+        ground, judged, strange = land[:400], land[400:], np.full((100, 4), 1e3, np.float32)
+        options = {"names": names(4), "plan": "plan"}
+        few = fit(features, in_turn(1200), ground=ground, most_references=50, **options)
+        odd = fit(features, in_turn(1200), ground=np.concatenate([ground, strange]), most_references=50, **options)
         assert odd.lost_share == few.lost_share
-        full = fit(features, by(field % 5), names=names(4), plan="plan")
+        full = fit(features, in_turn(1200), **options)
         inside = dissimilarity(judged, full.references) <= full.noun.threshold
         gaps.append(few.lost_share - (dissimilarity(judged[inside], few.references) > few.noun.threshold).mean())
-    assert abs(np.mean(gaps)) < 0.04
+    assert abs(np.mean(gaps)) < 0.035
 
 
 def test_thinned_references_count_for_every_copy_of_the_samples_they_stand_for():
@@ -498,7 +497,7 @@ def test_thinning_keeps_as_many_as_it_may_whatever_the_reach(reach, away):
 # --- full size -------------------------------------------------------------------------------
 
 BIG = """
-import json, resource, sys, time
+import json, re, sys, time
 import numpy as np
 from geoml_ops.domain.applicability import density, dissimilarity, fit
 n, d = int(sys.argv[1]), 10
@@ -517,7 +516,7 @@ if full:
     inside = dissimilarity(asked, full.references) <= full.noun.threshold
     lost = float((dissimilarity(asked[inside], area.references) > area.noun.threshold).mean())
 print(json.dumps({"samples": n, "features": d, "references": area.noun.n_references, "cpu_s": round(spent, 2),
-    "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, "threshold": area.noun.threshold,
+    "peak_mb": int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) // 1024, "threshold": area.noun.threshold,
     "lost_share_told": area.lost_share, "lost_share_measured": lost}))
 """
 

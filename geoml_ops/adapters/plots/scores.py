@@ -21,7 +21,8 @@ def score_bars(spatial: Mapping[str, Score], random: Mapping[str, Score], *, tit
         random: the same metrics over random folds, drawn hollow.
         title: one line above the bars.
     """
-    metrics = [m for m in spatial if m in random] or list(spatial)
+    # A calibration error is better when it is smaller; among bars that are better when longer it would mislead.
+    metrics = [m for m in spatial if m in random and m != "ece"] or list(spatial)
     rows = np.arange(len(metrics))[::-1].astype(float)
     with rc_context(STYLE):
         figure = Figure(figsize=(WIDTH_IN, 1.5 + 0.85 * len(metrics)), layout="constrained")

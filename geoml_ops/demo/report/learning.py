@@ -5,7 +5,8 @@ from __future__ import annotations
 from html import escape
 
 from geoml_ops.adapters import pages, plots
-from geoml_ops.core.flow import Evaluation
+from geoml_ops.core.evidence import Score
+from geoml_ops.core.flow import Bundle, Evaluation, FoldPlan
 from geoml_ops.demo.report.parts import gallery, gate, note, verdict_table, words
 from geoml_ops.demo.story import Publication, SecondTurn, Story, Training
 
@@ -58,6 +59,7 @@ def learned(t: Training) -> list[str]:
         told = f"{sum(t.table.n_samples.values()):,} samples ({counts}) with {len(t.table.features)} features."
         parts.append(pages.paragraph(told, "lead"))
     if t.plan:
+        parts += [_block_size(plan) for plan in (t.plan, *t.other_plans)]
         told = (
             f"{t.plan.n_folds} folds of {t.plan.block_m / 1e3:g} km blocks ({t.plan.n_blocks} blocks), "
             f"{t.plan.buffer_m:g} m left empty around what is tested, whole polygons kept together. "
@@ -70,7 +72,8 @@ def learned(t: Training) -> list[str]:
                 pages.paragraph(
                     f"Audit of the folds themselves: {'passed' if a.passed else 'FAILED'}; nearest training "
                     f"sample {a.least_distance_m:,.0f} m away, {a.n_shared_polygons} shared polygons, "
-                    f"{a.n_dropped:,} samples dropped.",
+                    f"{a.n_shared_pixels} shared source pixels, {a.n_near_duplicates} near-duplicates, "
+                    f"{a.n_dropped:,} samples dropped. {' '.join((*a.objections, *a.remarks))}",
                     "quiet small",
                 )
             )
@@ -79,6 +82,8 @@ def learned(t: Training) -> list[str]:
         _scores(evaluation, chosen=t.chosen is not None and evaluation.id == t.chosen.id)
         for evaluation in t.evaluations
     ]
+    if t.chosen:
+        parts.append(_questions(t.chosen, t.plan))
     if t.evaluations:
         parts.append(
             note(
@@ -87,6 +92,69 @@ def learned(t: Training) -> list[str]:
             )
         )
     return [part for part in parts if part]
+
+
+def _questions(e: Evaluation, plan: FoldPlan | None) -> str:
+    """Returns a table of the same recipe under every question it was asked."""
+    rows = [(plan.method if plan else "spatial", e.estimand, e.scores, "counts")]
+    rows += [(panel.method, panel.estimand, panel.scores, "shown") for panel in e.others]
+    rows.append(("random", "optimism baseline", e.optimism, "shown, flatters"))
+    cells = [
+        (
+            escape(method),
+            escape(question),
+            *(_said(scores.get(m)) for m in ("overall_accuracy", "macro_f1", "ece")),
+            use,
+        )
+        for method, question, scores, use in rows
+    ]
+    accuracy, choice = e.scores["overall_accuracy"], ""
+    if e.selected_from:
+        choice = (
+            f" {len(e.selected_from)} recipes were tried; the score that counts is that of choosing among them, from "
+            "nested folds."
+        )
+    if accuracy.design_effect is not None and accuracy.n_effective is not None:
+        choice += (
+            f" Design effect {accuracy.design_effect:.1f}: these samples know as much as {accuracy.n_effective:.0f} "
+            "independent ones."
+        )
+    head = ("folds", "question they answer", "overall accuracy", "macro F1", "calibration error", "use")
+    told = pages.paragraph(choice.strip(), "quiet")
+    return f"<h3>The same recipe, asked differently</h3>{pages.table(head, cells)}{told}"
+
+
+def _said(score: Score | None) -> str:
+    return f"{score.value:.3f} [{score.low:.3f}, {score.high:.3f}]" if score else ""
+
+
+def _block_size(plan: FoldPlan) -> str:
+    """Returns how ``block_m: auto`` was answered; empty where a person set the edge."""
+    size = plan.block_size
+    if size is None:
+        return ""
+    told = f"How large should a block be? Measured here: {size.block_m:,.0f} m"
+    if size.range_m is not None and size.low_m is not None and size.high_m is not None:
+        told += (
+            f"; samples resemble each other over {size.range_m:,.0f} m ({size.low_m:,.0f} to {size.high_m:,.0f}, "
+            f"{words(size.column)})"
+        )
+    rows = [
+        (f"{t.times:g} times", f"{t.block_m:,.0f} m", str(t.n_blocks), _trial(t.score, t.low, t.high))
+        for t in size.sensitivity
+    ]
+    reasons = " ".join(f"{words(name)}: {reason}." for name, reason in size.not_converged.items())
+    return (
+        pages.paragraph(f"{told}. {' '.join(size.remarks)}".strip())
+        + pages.table(("edge", "", "blocks", "accuracy of a quick forest"), rows)
+        + (pages.paragraph(f"No usable range: {reasons}", "quiet small") if reasons else "")
+    )
+
+
+def _trial(score: float | None, low: float | None, high: float | None) -> str:
+    if score is None or low is None or high is None:
+        return "not possible"
+    return f"{score:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def _scores(e: Evaluation, *, chosen: bool) -> str:
@@ -126,8 +194,15 @@ def published(p: Publication) -> list[str]:
         )
     if p.entry:
         parts.append(f"<p>Registered as {escape(p.entry.model)} {p.entry.number} ({pages.code(p.entry.id)}).</p>")
+    if p.bundle and p.bundle.applicability:
+        parts.append(pages.paragraph(_area(p.bundle)))
     if p.judgement:
         parts.append(gate(p.judgement))
+    parts.append(gallery(p.pictures))
+    if p.verdict:
+        parts.append(
+            f'<p>The whole verdict, with every number, as a page: <a href="{escape(p.verdict)}">verdict</a>.</p>'
+        )
     if p.serves is not None:
         said = (
             "The service swapped to it without a restart."
@@ -136,6 +211,23 @@ def published(p: Publication) -> list[str]:
         )
         parts.append(pages.paragraph(said))
     return parts
+
+
+def _area(bundle: Bundle) -> str:
+    """Returns in a sentence where the model may be asked, and how sure its sets are."""
+    area, sets = bundle.applicability, bundle.conformal
+    assert area is not None
+    told = (
+        f"Every answer says how unlike the samples it is: beyond {area.threshold:.3f} a pixel is outside the area of "
+        f"applicability ({area.definition}; {area.outside_share:.1%} of the samples themselves are, over the same folds"
+    )
+    told += f"; {area.ground_outside_share:.1%} of the ground)" if area.ground_outside_share is not None else ")"
+    if sets:
+        told += (
+            f". Sets of classes hold the true one in {sets.measured.value:.1%} of held-out cases "
+            f"({sets.coverage:.0%} promised), with {sets.mean_set_size:.1f} classes on average"
+        )
+    return told + "."
 
 
 def told_second(s: SecondTurn) -> str:

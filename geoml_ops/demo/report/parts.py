@@ -11,7 +11,8 @@ from geoml_ops.demo.story import Picture
 
 OUTCOMES = {
     "PROMOTE": "The challenger may serve.",
-    "HOLD": "The challenger is not better; what serves stays.",
+    "HOLD": "The challenger is not shown to be better; what serves stays.",
+    "REJECT": "The challenger is shown to be worse; what serves stays.",
     "INSUFFICIENT_EVIDENCE": "The data cannot tell which is better; what serves stays.",
 }
 
@@ -43,6 +44,12 @@ def gate(j: Judgement) -> str:
         (f"{j.margin:.3f}", "margin, fixed beforehand"),
         (f"{j.detectable:.3f}", "smallest difference this data could show"),
     ]
+    if j.spending:
+        spent = j.spending
+        facts.append(
+            (f"{spent.level:.4f}", f"level of this look, number {spent.look}; {spent.fresh_share:.0%} fresh labels")
+        )
+        facts.append((f"{spent.wealth_after:.4f}", f"alpha left of {spent.wealth_before:.4f}"))
     objections = "".join(f"<li>{escape(o)}</li>" for o in j.objections)
     return (
         f"<h3>The gate says {pages.tag(j.outcome)}</h3>{pages.paragraph(OUTCOMES[j.outcome])}{pages.cards(facts)}"

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from geoml_ops.domain.applicability.distances import BLOCK, Floats, Index, Mask, blocks, nearest, squared_lengths
 
 _ASKED = 8_000
-"""Samples that stand for pixels, and samples to choose from, in one round; 100 MB of bytes at most."""
+_PIXELS = 2_000
+"""Of the map that are asked for in one round; with :data:`_ASKED` samples, 180 MB of bytes at most."""
 
 
 def thinned(rows: Floats, pixels: Floats, reach: float, most: int, *, seed: int = 0) -> Index:
@@ -37,7 +38,8 @@ def thinned(rows: Floats, pixels: Floats, reach: float, most: int, *, seed: int 
     gap, kept = np.full(len(asked), np.inf), np.zeros(len(rows), dtype=np.bool_)
     while (room := most - int(kept.sum())) and (open_ := np.flatnonzero(gap > reach * reach)).size:
         of_rows = rng.permutation(open_[open_ < len(rows)])[:_ASKED]
-        questions = np.concatenate([of_rows, open_[open_ >= len(rows)]])
+        of_pixels = rng.permutation(open_[open_ >= len(rows)])[:_PIXELS]
+        questions = np.concatenate([of_rows, of_pixels])
         more = rng.permutation(len(rows))[:_ASKED]
         # Shuffled: among equals the first is chosen, and rows may come sorted by a feature.
         candidates = np.unique(np.concatenate([own[questions], more]))

@@ -29,17 +29,19 @@ class KNNDMFolds(FoldSplitter):
     """Every sample is tested once, as far from its train side as the map's pixels are from the samples.
 
     k-fold nearest-neighbour distance matching (Linnenbrink et al. 2024). Where samples are no more
-    clustered than the map's pixels (one-sided Kolmogorov-Smirnov test at 5 %), random folds answer for the
-    map and these folds are random ones. Otherwise units are clustered at up to a hundred levels, each level is
-    packed into folds, and the folds win whose distances are nearest to the map's in Wasserstein-1.
+    clustered than the map's pixels (:func:`~geoml_ops.domain.folds.matching.clustering_p` at 5 %), random
+    folds answer for the map and these folds are random ones. Otherwise units are clustered at up to a
+    hundred levels, each level is packed into folds, and the folds win whose distances are nearest to the
+    map's in Wasserstein-1.
 
     What is dealt, at random or by cluster, are units (polygons, overlapping pixels), never samples: distances
-    within a unit play no part, since no fold can show them. Where each sample is a unit this is the
-    published method, and random folds are those of :class:`RandomFolds` with the same seed. More than
-    5,000 units are first drawn together to 5,000 centres; in feature space the folds of many samples
-    are chosen on some of them (seeded), on all of up to 14,000. The distances reported are always those
-    of all samples and of the folds as they are, without train samples whose windows overlap tested ones.
-    On the globe distances are great circles and clusters those of the straight lines between places.
+    within a unit play no part, since no fold can show them. Where each sample is a unit the clusters, folds
+    and distances are those of the published method, and random folds those of :class:`RandomFolds` with the
+    same seed. More than 5,000 units are first drawn together to 5,000 centres; in feature space the folds
+    of many samples are chosen on some of them (seeded), on all of up to 14,000. The distances reported are
+    always those of all samples and of the folds as they are, without train samples whose windows overlap
+    tested ones. On the globe distances are great circles and clusters those of the straight lines between
+    places.
 
     Attributes:
         space: where distances are measured: on the ground, or between standardised features.
@@ -87,6 +89,8 @@ class KNNDMFolds(FoldSplitter):
         if p < LEVEL:
             fold, n_clusters = self._best(domain, unit, to_map)
             distance = mismatch(domain, self._shown(domain, fold, everyone), to_map)
+        elif _largest(fold) > self.largest_share:
+            raise self._uneven(int(unit.max()) + 1, _largest(fold))
         return fold, Matching(
             ks_p=p,
             switched_to_random=p >= LEVEL,
@@ -124,21 +128,22 @@ class KNNDMFolds(FoldSplitter):
         best, n_clusters, least, largest = None, 0, np.inf, 1.0
         asked = self._asked(domain)
         for cluster, fold in self._candidates(domain, unit):
-            share = float(np.bincount(fold).max() / len(fold))
-            largest = min(largest, share)
-            if share > self.largest_share:
+            largest = min(largest, _largest(fold))
+            if _largest(fold) > self.largest_share:
                 continue
             shown = self._shown(domain, fold, asked)
             if np.isfinite(shown).all() and (distance := mismatch(domain, shown, to_map)) < least:
                 best, n_clusters, least = fold, int(cluster.max()) + 1, distance
         if best is None:
-            raise BadInput(
-                f"No clusters of {int(unit.max()) + 1} polygons or places make {self.n_folds} folds that hold at most "
-                f"{self.largest_share:g} of the samples each and leave something to learn from; the most even ones "
-                f"hold {largest:.2f}.",
-                "use fewer folds, smaller windows, fewer samples per polygon, or block folds",
-            )
+            raise self._uneven(int(unit.max()) + 1, largest)
         return best, n_clusters
+
+    def _uneven(self, n_units: int, largest: float) -> BadInput:
+        return BadInput(
+            f"{n_units} polygons or places make no {self.n_folds} folds that hold at most {self.largest_share:g} of "
+            f"the samples each and leave something to learn from; the most even ones hold up to {largest:.2f}.",
+            "use fewer folds, smaller windows, fewer samples per polygon, or block folds",
+        )
 
     def _candidates(self, domain: Domain, unit: Index) -> Iterator[tuple[Index, Index]]:
         """Yields clusters of units and the folds they are packed into, both ``(n,)``."""
@@ -167,3 +172,7 @@ class KNNDMFolds(FoldSplitter):
             if len(train):
                 distance[mine] = nearest(domain.at[mine], domain.at[train])
         return distance[asked]
+
+
+def _largest(fold: Index) -> float:
+    return float(np.bincount(fold).max() / len(fold))

@@ -101,7 +101,7 @@ def estimates(
     block_m = side * PIXEL_M / 6
     kinds = {"random": random, "block": BlockFolds(samples, n_folds=6, block_m=block_m, seed=seed), "knndm": matched}
     if more:
-        kinds["nndm"] = NNDMFolds(samples, tested=100, seed=seed)
+        kinds["nndm"] = NNDMFolds(samples, tested=50, seed=seed)
         kinds["knndm, k-means"] = KNNDMFolds(samples, n_folds=10, seed=seed, clustering="kmeans")
         kinds["knndm, features"] = KNNDMFolds(samples, n_folds=10, seed=seed, space="features")
     for name, folds in kinds.items():

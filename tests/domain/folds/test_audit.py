@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from geoml_ops.core.errors import BadInput
 from geoml_ops.core.flow import FoldPlan
 from geoml_ops.core.folding import ESTIMAND, FoldRules, Method
+from geoml_ops.domain.folds import PredictionPoints, plan_for
 from geoml_ops.domain.folds.audit import audit, audit_splits, splits_of
 from geoml_ops.domain.folds.nearness import Windows
 from geoml_ops.domain.folds.promises import Promises
@@ -409,6 +410,44 @@ def test_the_order_of_indices_does_not_matter(order: list[int]) -> None:
     assert audit_splits(samples, shuffled) == audit_splits(samples, splits_of(np.arange(60) % 4))
 
 
+METHODS: tuple[Method, ...] = (
+    "block", "buffered", "buffered_loo", "location", "time", "location_time", "kmeans", "environment", "nndm", "knndm",
+)  # fmt: skip
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 3), st.sampled_from([0.0, 15.0, 100.0]), st.booleans(), st.booleans())
+def test_every_method_keeps_samples_apart(
+    seed: int, halo_px: int, buffer_m: float, keep_scenes: bool, chips: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    n, n_polygons = 150, 60
+    polygon = rng.integers(0, n_polygons, n)
+    anchor = rng.integers(0, 300, (n_polygons, 2))
+    cols, rows = (anchor[polygon] + rng.integers(-3, 4, (n, 2))).T
+    day = 19_000 + rng.integers(0, 5, n_polygons)[polygon]
+    samples = dataclasses.replace(
+        at_pixels(cols, rows, polygon=polygon, code=rng.integers(0, 3, n_polygons)[polygon], scene=day, day=day),
+        half_px=rng.choice([0, 1, 4], n) if chips else np.zeros(n, dtype=np.int64),
+        features=rng.standard_normal((n, 3)).astype(np.float32),
+        points=PredictionPoints(rng.uniform(500_000, 503_000, 100), rng.uniform(5_797_000, 5_800_000, 100)),
+    )
+    n_planned = 0
+    for method in METHODS:
+        rules = FoldRules(
+            method=method, n_folds=3, block_m=700.0, buffer_m=buffer_m, keep_scenes=keep_scenes, tested=20, seed=seed
+        )
+        try:
+            plan = plan_for("table-0123456789abcdef", samples, rules, halo_px=halo_px)
+        except BadInput:
+            continue
+        assert plan.audit is not None
+        n_planned += 1
+        # Few samples may leave a train side with one class; nothing else may be objected to.
+        assert all(" class" in sentence for sentence in plan.audit.objections), (method, plan.audit.objections)
+    assert n_planned >= 3
+
+
 # --- what cannot be audited ------------------------------------------------------------------
 
 
@@ -460,6 +499,7 @@ def test_sides_are_positions() -> None:
 MEASURED = """
 import json, resource, sys, time
 import numpy as np
+from geoml_ops.domain.folds import PredictionPoints, plan_for
 from geoml_ops.domain.folds.audit import audit_splits, splits_of
 from geoml_ops.domain.folds.promises import Promises
 from geoml_ops.domain.folds.samples import Samples

@@ -39,7 +39,9 @@ def test_nearest_outside_is_the_least_over_other_groups(seed: int, d: int, latti
         group[0] = 1
     every = cdist(at, at)
     every[group[:, None] == group[None]] = np.inf
-    assert np.allclose(nearest_outside(at, group), every.min(axis=1), rtol=1e-12)
+    distance, stranger = nearest_outside(at, group)
+    assert np.allclose(distance, every.min(axis=1), rtol=1e-12)
+    assert np.allclose(every[np.arange(len(at)), stranger], distance, rtol=1e-12)
 
 
 def test_places_deep_inside_a_large_group_are_resolved() -> None:
@@ -49,7 +51,9 @@ def test_places_deep_inside_a_large_group_are_resolved() -> None:
     every = cdist(at, at)
     every[group[:, None] == group[None]] = np.inf
     assert max(neighbours.LOOKED_AT) < 900, "the groups are too small to need the last resort"
-    assert np.allclose(nearest_outside(at, group), every.min(axis=1), rtol=1e-12)
+    distance, stranger = nearest_outside(at, group)
+    assert np.allclose(distance, every.min(axis=1), rtol=1e-12)
+    assert np.allclose(every[np.arange(len(at)), stranger], distance, rtol=1e-12)
 
 
 @given(st.integers(0, 10_000), st.integers(1, 9))
