@@ -52,6 +52,8 @@ class Ask(HITLOperator):
         task = context["ti"]
         judgement = task.xcom_pull(task_ids=self.judgement)
         first = answer_of(task, self.first) if self.first else None
+        if self.first and first is None:
+            raise AirflowSkipException("the first question was not answered")
         page = f"{Settings().service_url.rstrip('/')}{address_of(judgement)}"
         asked = question(places(), judgement, first=first, page=page)
         if asked is None:

@@ -516,8 +516,8 @@ if full:
     inside = dissimilarity(asked, full.references) <= full.noun.threshold
     lost = float((dissimilarity(asked[inside], area.references) > area.noun.threshold).mean())
 print(json.dumps({"samples": n, "features": d, "references": area.noun.n_references, "cpu_s": round(spent, 2),
-    "peak_mb": int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) // 1024, "threshold": area.noun.threshold,
-    "lost_share_told": area.lost_share, "lost_share_measured": lost}))
+    "peak_mb": int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) // 1024,
+    "threshold": area.noun.threshold, "lost_share_told": area.lost_share, "lost_share_measured": lost}))
 """
 
 

@@ -210,6 +210,9 @@ def test_no_set_is_empty_and_ties_belong() -> None:
     assert sets(probability, everything).all()
     ties = least_probability(1.0 - np.array([0.3, 0.3, 0.3], np.float32).astype(np.float64))[:, np.newaxis]
     assert sets(probability, ties)[1].tolist() == [True, True, False]
+    for share in np.arange(1, 100) / 100:
+        least = least_probability(np.array([1.0 - share, 0.0]))
+        assert sets(np.array([share, 2.0]), least)[0], "nor does a tie get lost in float64, out of folds"
 
 
 def test_a_region_counts_where_its_ground_is() -> None:

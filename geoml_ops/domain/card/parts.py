@@ -17,7 +17,7 @@ CREDIT = (
 STYLE = """
 :root{--ink:#1c2733;--quiet:#5b6875;--line:#dfe4e9;--wash:#f4f6f8;--blue:#0072b2;--orange:#b34700;--green:#00694f}
 *{box-sizing:border-box}
-body{font:16px/1.55 system-ui,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;max-width:60rem;margin:2rem auto;
+body{font:1rem/1.55 system-ui,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;max-width:60rem;margin:2rem auto;
 padding:0 1.2rem 3rem;color:var(--ink);background:#fff}
 h1{font-size:1.65rem;line-height:1.25;margin:0 0 .2rem;overflow-wrap:anywhere}
 h2{font-size:1.2rem;margin:2.2rem 0 .5rem;padding-bottom:.2rem;border-bottom:1px solid var(--line)}
@@ -42,7 +42,7 @@ code{font-size:.85em;overflow-wrap:anywhere}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(21rem,1fr));gap:.4rem 1.6rem;align-items:start}
 figure{margin:.6rem 0}figure img,svg{max-width:100%;height:auto;display:block}
 figcaption{color:var(--quiet);font-size:.86rem;max-width:70ch;margin-top:.3rem}
-@media print{body{margin:0;font-size:11px;max-width:none}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}
+@media print{html{font-size:11px}body{margin:0;max-width:none}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 h2,h3{break-after:avoid}table,figure,.facts,.verdict,.note{break-inside:avoid}}
 """
 METRICS = {
