@@ -118,6 +118,7 @@ def open_points(
         features=_features(found, named.features, path),
         points=_mapped(area, mapped, named, found, path.name),
     )
+    samples.require_finite()
     return PointFile(
         path.name, _anchored(samples), classes, {n: tuple(map(_text, v)) for n, v in found.columns.items()}
     )

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from geoml_ops.adapters import plots
 from geoml_ops.adapters.mlflow import Record, Source, Tracking
 from geoml_ops.adapters.nouns import Shelf
-from geoml_ops.core.evidence import Score
+from geoml_ops.core.evidence import BlockDifference, Score
 from geoml_ops.core.experiment import Experiment
 from geoml_ops.core.flow import Bundle, Entry, Evaluation, FeatureTable, FoldPlan, Judgement, Version
 from geoml_ops.core.grid import Bounds
+from geoml_ops.domain.conformal import held_out
 from geoml_ops.steps.answers import Answers, open_answers
 from geoml_ops.steps.experiments import experiment_of
 from geoml_ops.steps.places import Places
@@ -42,7 +43,7 @@ def record_run(places: Places, evaluation: Evaluation) -> str:
             params=_params(evaluation, plan, table, experiment),
             metrics=_metrics(evaluation, plan),
             per_fold={f"fold_{experiment.gate.metric}": evaluation.per_fold},
-            files=_files(evaluation, plan, table, answers),
+            files=_files(evaluation, plan, table, answers) | _coverage(answers, evaluation, plan, experiment),
             tags={
                 "geoml.kind": evaluation.kind,
                 "geoml.table": table.id,
@@ -176,6 +177,28 @@ def fold_picture(
         origin=(0.0, 0.0) if square else None,
         title="Samples by the fold that tests them",
     )
+
+
+def _coverage(answers: Answers, evaluation: Evaluation, plan: FoldPlan, experiment: Experiment) -> dict[str, bytes]:
+    """Returns how often sets of classes held the true one, block by block, as numbers and as a map."""
+    promised = experiment.uncertainty.coverage
+    found = held_out(answers, evaluation.classes, coverage=promised, region_m=experiment.uncertainty.region_m)
+    columns = ("block", "easting", "northing", "n", "coverage", "set_size")
+    said = {name: getattr(found, name).tolist() for name in columns}
+    per_class = {name: score.model_dump() if score else None for name, score in found.per_class.items()}
+    rows = zip(found.easting.tolist(), found.northing.tolist(), found.n.tolist(), found.coverage.tolist(), strict=True)
+    blocks = [
+        BlockDifference(easting=east, northing=north, n=n, difference=held - promised) for east, north, n, held in rows
+    ]
+    drawn = plots.block_differences(
+        blocks,
+        plan.block_m,
+        title=f"Sets of classes: coverage minus the promised {promised:.0%}",
+        unit="coverage minus promise",
+        words=("above", "below", "as promised"),
+    )
+    content = {"promised": promised, "per_class": per_class, **said}
+    return {"coverage.json": json.dumps(content, indent=1).encode(), "plots/coverage.png": drawn}
 
 
 def _files(evaluation: Evaluation, plan: FoldPlan, table: FeatureTable, answers: Answers) -> dict[str, bytes]:

@@ -140,7 +140,7 @@ def test_the_run_tells_everything_once(trained: Trained) -> None:
     assert run.data.metrics["overall_accuracy_low"] == trained.best.scores["overall_accuracy"].low
     assert len(client.get_metric_history(run.info.run_id, "fold_overall_accuracy")) == 4
     files = {f.path for f in client.list_artifacts(run.info.run_id, "plots")}
-    assert files == {f"plots/{name}.png" for name in ("folds", "confusion", "scores", "importance")}
+    assert files == {f"plots/{name}.png" for name in ("folds", "confusion", "scores", "importance", "coverage")}
 
 
 def test_scores_survive_a_tracking_server_that_is_away(trained: Trained) -> None:

@@ -17,7 +17,7 @@ def add_nearness(writer: Writer, columns: str, answered: str, references: Refere
 
     They are :func:`geoml_ops.domain.applicability.dissimilarity` and ``density``. Squared distances are one
     matrix product of ``(z, |z|^2, 1)`` and ``(-2 r, 1, |r|^2)``, in double precision: in single precision
-    what cancels leaves 1e-3 where a pixel is a sample's own.
+    what cancels leaves up to 1e-2 where a pixel is a sample's own.
 
     Args:
         writer: the bundle's.

@@ -19,8 +19,15 @@ _DIVERGING = LinearSegmentedColormap.from_list("gain", [ALARM, "#f7f3ee", STRONG
 _BAR_STEPS = (1, 2, 5)
 
 
-def block_differences(blocks: Sequence[BlockDifference], block_m: float, *, title: str = "") -> bytes:
-    """Returns a map of blocks coloured by challenger minus other, colours symmetric about 0.
+def block_differences(
+    blocks: Sequence[BlockDifference],
+    block_m: float,
+    *,
+    title: str = "",
+    unit: str = "challenger minus the other (share of right answers)",
+    words: tuple[str, str, str] = ("better", "worse", "equal"),
+) -> bytes:
+    """Returns a map of blocks coloured by a difference, challenger minus other for instance, symmetric about 0.
 
     Squares lie around the blocks' middles whatever their shape; a number in a square counts its samples
     where there is room for it.
@@ -29,6 +36,8 @@ def block_differences(blocks: Sequence[BlockDifference], block_m: float, *, titl
         blocks: of one comparison, at least one.
         block_m: edge of a block in metres, > 0.
         title: one line above the map.
+        unit: what the difference is.
+        words: for blocks above, below and at 0.
     """
     east = np.array([b.easting for b in blocks]) / 1e3
     north = np.array([b.northing for b in blocks]) / 1e3
@@ -57,12 +66,12 @@ def block_differences(blocks: Sequence[BlockDifference], block_m: float, *, titl
                 size = min(9.0, 18 * square_in)
                 axes.text(e, n, f"{b.n:,}", ha="center", va="center", fontsize=size, color=colour)
         bar = figure.colorbar(drawn, ax=axes, orientation="horizontal", fraction=0.05, pad=0.14, aspect=40)
-        bar.set_label("challenger minus the other (share of right answers)")
+        bar.set_label(unit)
         bar.outline.set_visible(False)
         _scale_bar(axes, right - left)
         counts = [int((gain > 0).sum()), int((gain < 0).sum()), int((gain == 0).sum())]
         axes.annotate(
-            "better in {} · worse in {} · equal in {}".format(*counts),
+            " · ".join(f"{word} in {count}" for word, count in zip(words, counts, strict=True)),
             (1, 1.0),
             xycoords="axes fraction",
             xytext=(0, 6),

@@ -186,10 +186,12 @@ def published(p: Publication) -> list[str]:
     parts = []
     if p.bundle:
         worst = max(p.bundle.parity.worst.values(), default=0.0)
+        again = ("dissimilarity", "density")  # the same rows, asked for something else
+        n_rows = sum(n for kind, n in p.bundle.parity.rows.items() if kind not in again)
         parts.append(
             f"<p>Bundle {pages.code(p.bundle.id)}: one ONNX graph of {p.bundle.file.size / 1e6:.1f} MB, "
             f"digital numbers in, class probabilities out. It equals the fitted model on "
-            f"{sum(p.bundle.parity.rows.values()):,} rows, missing values among them (largest "
+            f"{n_rows:,} rows, missing values among them (largest "
             f"difference {worst:.1e}, {p.bundle.parity.n_label_mismatches} labels differ).</p>"
         )
     if p.entry:

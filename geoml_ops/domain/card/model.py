@@ -234,7 +234,7 @@ def _parity(bundle: Bundle) -> str:
     parity = bundle.parity
     rows = [(escape(kind), str(parity.rows[kind]), f"{worst:.1e}") for kind, worst in parity.worst.items()]
     said = "The graph agrees" if parity.passed else "The graph does NOT agree"
-    return table(("rows of real samples", "number", "largest difference in probability"), rows) + paragraph(
+    return table(("rows of real samples", "number", "largest difference"), rows) + paragraph(
         f"{said} with the fitted model within {parity.tolerance:g}; {parity.n_label_mismatches} labels differ."
     )
 
