@@ -535,3 +535,15 @@ def test_a_hundred_thousand_samples_fit_in_two_gigabytes():
     assert found[-1]["peak_mb"] < 2048
     assert found[-1]["cpu_s"] < 300
     assert found[1]["lost_share_told"] == pytest.approx(found[1]["lost_share_measured"], abs=0.02)
+
+
+def test_the_share_of_the_map_that_is_outside_is_what_its_pixels_say() -> None:
+    rows, _ = fields(3)
+    rng = np.random.default_rng(0)
+    ground = np.concatenate([rows[rng.integers(0, len(rows), 300)], rng.normal(size=(100, 4)) * 8]).astype(np.float32)
+    ground[:7, 0] = np.nan
+    area = fit(rows, in_turn(len(rows)), names=names(4), plan="p", ground=ground)
+    said = dissimilarity(ground[7:], area.references) > area.noun.threshold
+    assert area.noun.ground_outside_share == pytest.approx(said.mean())
+    assert 0.1 < said.mean() < 0.5
+    assert fit(rows, in_turn(len(rows)), names=names(4), plan="p").noun.ground_outside_share is None

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from geoml_ops.core.evidence import BlockDifference, ClassTest, Outcome, Panel, Score, Spending
@@ -234,6 +234,7 @@ finite = st.floats(-1e300, 1e300)
 
 
 @settings(max_examples=60, deadline=None)
+@example(numbers=[0.0, 0.0, 5e-324], margin=0.0, detectable=0.0, n_blocks=2)
 @given(
     numbers=st.tuples(finite, finite, finite).map(sorted),
     margin=st.floats(0, 1e6),

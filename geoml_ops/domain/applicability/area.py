@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from geoml_ops.core.errors import BadInput
 from geoml_ops.core.evidence import Applicability
 from geoml_ops.domain.applicability.distances import Floats, Index, closer_than, mean_distance, nearest
-from geoml_ops.domain.applicability.references import References
+from geoml_ops.domain.applicability.references import References, dissimilarity
 from geoml_ops.domain.applicability.thinning import thinned
 from geoml_ops.domain.applicability.weighting import Space, space_of
 
@@ -104,6 +104,7 @@ def fit(
         mean_density=near,
         # Rounding of the threshold must not put the sample outside that it was taken from.
         outside_share=float((asked > threshold * (1 + 1e-8)).mean()),
+        ground_outside_share=_outside(kept, ground),
     )
     return Area(noun, kept, space.constant, lost)
 
@@ -198,6 +199,15 @@ def _inside(references: References, ground: NDArray[np.floating] | None) -> Floa
     placed = references.place(ground)
     distance, _ = nearest(placed, references.rows)
     return placed[distance <= references.reach]
+
+
+def _outside(references: References, ground: NDArray[np.floating] | None) -> float | None:
+    """Returns the share of the map's pixels that are outside, as a graph with these references would say."""
+    if ground is None:
+        return None
+    found = dissimilarity(ground, references)
+    known = found[np.isfinite(found)]
+    return float((known > references.threshold).mean()) if len(known) else None
 
 
 def _thinned(

@@ -26,7 +26,7 @@ class Axis:
         held = [min(max(value, -_FAR), _FAR) for value in values]
         low, high = min(held), max(held)
         extent = high - low
-        if extent <= 1e-9 * max(abs(low), abs(high)):
+        if extent <= 1e-9 * max(abs(low), abs(high), 1.0):
             extent = max(abs(high), 1e-3)
         self.low, self.high = low - room * extent, high + room * extent
         self.left, self.right = left, right

@@ -42,7 +42,8 @@ code{font-size:.85em;overflow-wrap:anywhere}
 .pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(21rem,1fr));gap:.4rem 1.6rem;align-items:start}
 figure{margin:.6rem 0}figure img,svg{max-width:100%;height:auto;display:block}
 figcaption{color:var(--quiet);font-size:.86rem;max-width:70ch;margin-top:.3rem}
-@media print{html{font-size:11px}body{margin:0;max-width:none}*{print-color-adjust:exact;-webkit-print-color-adjust:exact}
+@media print{html{font-size:11px}body{margin:0;max-width:none}
+*{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 h2,h3{break-after:avoid}table,figure,.facts,.verdict,.note{break-inside:avoid}}
 """
 METRICS = {
