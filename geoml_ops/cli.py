@@ -146,7 +146,7 @@ def down() -> None:
 @app.command()
 def status() -> None:
     """Show what runs, what is champion, what was decided last, and where to look."""
-    from geoml_ops import stack
+    from geoml_ops import servers, stack
     from geoml_ops.adapters.nouns import Shelf
     from geoml_ops.core.flow import Decision
     from geoml_ops.steps import decisions
@@ -161,7 +161,9 @@ def status() -> None:
         one = stack.Stack(machine, ports=json.loads((home / "ports.json").read_text()))
         for name, address in one.links().items():
             say(f"  {name:16} {address}")
-        say(f"  {'Airflow login':16} admin / {json.loads((home / 'secrets.json').read_text())['admin']}")
+        keys = json.loads((home / "secrets.json").read_text())
+        for name in ("admin", *servers.respondents(machine)):
+            say(f"  {'Airflow login':16} {name} / {servers.password_of(name, keys)}")
         entry = decisions.champion(here)
         say(f"  {'Champion':16} {f'{entry.model} {entry.number} ({entry.bundle})' if entry else 'none yet'}")
     say(f"  {'Last decision':16} {f'{last[0].action}: {last[0].because}' if last else 'none yet'}")

@@ -6,6 +6,7 @@ Compose files and charts mirror this module process by process.
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 import os
 import secrets
@@ -13,6 +14,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from geoml_ops.adapters.configs import read_policy
+from geoml_ops.core.errors import GeomlError
 from geoml_ops.platform.files import write_text
 from geoml_ops.platform.network import WITNESS
 from geoml_ops.settings import CHECKOUT, QUIET, Settings
@@ -59,7 +62,7 @@ def environment(
             "BENTOML_HOME": str(home / "bentoml"),
             "AIRFLOW_HOME": str(home / "airflow"),
         }
-        | _airflow(ports, keys, home / "airflow")
+        | _airflow(ports, keys, home / "airflow", respondents(settings))
     )
 
 
@@ -88,11 +91,30 @@ def commands(settings: Settings, ports: Mapping[str, int]) -> dict[str, list[str
     }  # fmt: skip
 
 
-def _airflow(ports: Mapping[str, int], keys: Mapping[str, str], home: Path) -> dict[str, str]:
+def respondents(settings: Settings) -> tuple[str, ...]:
+    """Returns who needs an account of Airflow beside ``admin`` to answer what the promotion policy asks."""
+    try:
+        promotion = read_policy(settings.places().policy).promotion
+    except GeomlError:
+        return ()  # whoever needs the policy says what is wrong with it
+    if promotion.by == "auto":
+        return ()
+    second = ("reviewer",) if promotion.second_person and not promotion.respondents else ()
+    return tuple(sorted({*promotion.respondents, *second} - {"admin"}))
+
+
+def password_of(name: str, keys: Mapping[str, str]) -> str:
+    """Returns the password of a person, the same as long as this stack keeps its secrets."""
+    return (
+        keys["admin"] if name == "admin" else hmac.new(keys["api"].encode(), name.encode(), "sha256").hexdigest()[:16]
+    )
+
+
+def _airflow(ports: Mapping[str, int], keys: Mapping[str, str], home: Path, people: tuple[str, ...]) -> dict[str, str]:
     base = f"http://127.0.0.1:{ports['airflow']}"
     passwords = home / "passwords.json"
     home.mkdir(parents=True, exist_ok=True)
-    write_text(passwords, json.dumps({"admin": keys["admin"]}))
+    write_text(passwords, json.dumps({name: password_of(name, keys) for name in ("admin", *people)}))
     passwords.chmod(0o600)
     options = {
         "CORE__DAGS_FOLDER": str(CHECKOUT / "dags"),
@@ -102,7 +124,7 @@ def _airflow(ports: Mapping[str, int], keys: Mapping[str, str], home: Path) -> d
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "CORE__EXECUTION_API_SERVER_URL": f"{base}/execution/",
         "CORE__HOSTNAME_CALLABLE": "airflow.utils.net.get_host_ip_address",
-        "CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(["admin:admin", *(f"{name}:op" for name in people)]),
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
         "CORE__FERNET_KEY": keys["fernet"],
         "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",

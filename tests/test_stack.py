@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -15,7 +16,7 @@ import psutil
 import pytest
 
 from geoml_ops.core.errors import GeomlError
-from geoml_ops.servers import PORTS, commands, environment, new_secrets
+from geoml_ops.servers import PORTS, commands, environment, new_secrets, password_of
 from geoml_ops.settings import CHECKOUT, Settings
 from geoml_ops.stack import Stack, running, supervisor
 
@@ -99,6 +100,29 @@ def test_every_server_listens_on_loopback_and_every_tool_is_told_to_be_quiet(tmp
     assert env["DO_NOT_TRACK"] == "true"
     assert env["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert env["BENTOML_DO_NOT_TRACK"] == "True"
+
+
+@pytest.mark.parametrize(
+    ("promotion", "people"),
+    [
+        ("{by: auto, respondents: [ann]}", []),
+        ("{by: approve}", []),
+        ("{by: approve, respondents: [ann, admin, bob]}", ["ann", "bob"]),
+        ("{by: approve, second_person: true}", ["reviewer"]),
+    ],
+)
+def test_whoever_may_have_to_approve_can_log_in(tmp_path: Path, promotion: str, people: list[str]) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(f"name: p\npromotion: {promotion}\n")
+    settings, keys = Settings(workspace=tmp_path, policy=policy), new_secrets()
+    env = environment(settings, dict(PORTS), keys, witness=None)
+    users = env["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"].split(",")
+    assert users == ["admin:admin", *(f"{name}:op" for name in people)]
+    passwords = Path(env["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"])
+    assert passwords.stat().st_mode & 0o077 == 0
+    kept = json.loads(passwords.read_text())
+    assert kept == {name: password_of(name, keys) for name in ("admin", *people)}
+    assert len(set(kept.values())) == len(kept)
 
 
 def test_mlflow_really_listens_on_loopback_only(tmp_path: Path) -> None:

@@ -321,7 +321,7 @@ class Judgement(Noun):
 
 
 class Approval(Noun):
-    """Who let a promoted judgement pass, or did not, and why. ``by`` is empty where nobody answered in time."""
+    """Who let a promoted judgement pass, or did not, and why. ``by`` is empty where nobody entitled decided."""
 
     kind: ClassVar[str] = "approval"
     parent_fields: ClassVar[tuple[str, ...]] = ("judgement",)

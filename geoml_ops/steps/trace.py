@@ -12,6 +12,7 @@ from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.core.errors import BadInput, NotFound
 from geoml_ops.core.flow import (
     NOUNS,
+    Approval,
     Bundle,
     Entry,
     Evaluation,
@@ -31,7 +32,7 @@ from geoml_ops.steps.places import Places
 
 #: The order of the walk; kinds that are not here are not part of what made a pixel.
 _WALK: tuple[type[Noun], ...] = (
-    Prediction, Bundle, Entry, Judgement, Evaluation, FoldPlan, FeatureTable, Version, Verdict, Labels, Scene,
+    Prediction, Bundle, Entry, Judgement, Approval, Evaluation, FoldPlan, FeatureTable, Version, Verdict, Labels, Scene,
 )  # fmt: skip
 
 
@@ -108,12 +109,14 @@ def _upstream(shelf: Shelf, start: Noun) -> dict[str, Noun]:
         if isinstance(noun, Bundle) and isinstance(start, Prediction):
             nearest += [e for e in shelf.all(Entry) if (e.bundle, e.model, e.number) == _entry_of(start)]
         if isinstance(noun, Entry):
-            nearest += [j for j in shelf.all(Judgement) if j.challenger == noun.id]
+            judgements = [j for j in shelf.all(Judgement) if j.challenger == noun.id]
+            nearest += judgements
+            nearest += [a for a in shelf.all(Approval) if a.judgement in {j.id for j in judgements}]
         for other in nearest:
             # A judgement's other parent, the champion it was compared with, made no part of this pixel.
             if other.id not in found:
                 found[other.id] = other
-                queue += [] if isinstance(other, Judgement) else [other]
+                queue += [] if isinstance(other, Judgement | Approval) else [other]
     return found
 
 
@@ -150,8 +153,10 @@ def _about_evaluation(noun: Any) -> str:
 
 
 def _about_plan(noun: Any) -> str:
-    apart = f"blocks of {noun.block_m:g} m, {noun.buffer_m:g} m buffer" if noun.method == "block" else "random pixels"
-    return f"{noun.n_folds} folds of {apart}, for the estimand {noun.estimand!r}."
+    if noun.method == "random":
+        return f"{noun.n_folds} folds of random pixels, for the estimand {noun.estimand!r}."
+    apart = f"{noun.buffer_m:g} m buffer, evidence from {noun.n_blocks} blocks of {noun.block_m:g} m"
+    return f"{noun.n_folds} folds by {noun.method}, {apart}, for the estimand {noun.estimand!r}."
 
 
 _SAY: dict[type[Noun], Callable[[Any], str]] = {
@@ -161,6 +166,7 @@ _SAY: dict[type[Noun], Callable[[Any], str]] = {
         f"The gate said {n.outcome} against {n.against}: {n.metric.replace('_', ' ')} "
         f"{n.difference.value:+.3f} ({n.difference.low:+.3f} to {n.difference.high:+.3f})."
     ),
+    Approval: lambda n: f"{' and '.join(n.by) or 'Nobody'}: {n.decision}. {n.reason}".strip(),
     Evaluation: _about_evaluation,
     FoldPlan: _about_plan,
     FeatureTable: lambda n: f"{sum(n.n_samples.values())} samples with {len(n.features)} features.",

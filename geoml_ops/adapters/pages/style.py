@@ -12,6 +12,7 @@ TONES = {
     "undeclared offset": "bad",
     "fix ingest": "bad",
     "refused": "bad",
+    "REJECT": "bad",
     "HOLD": "quiet",
     "INSUFFICIENT_EVIDENCE": "quiet",
 }
