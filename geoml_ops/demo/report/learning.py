@@ -83,7 +83,7 @@ def learned(t: Training) -> list[str]:
         for evaluation in t.evaluations
     ]
     if t.chosen:
-        parts.append(_questions(t.chosen, t.plan))
+        parts.append(_questions(t.chosen, t.plan, t.other_plans))
     if t.evaluations:
         parts.append(
             note(
@@ -94,10 +94,11 @@ def learned(t: Training) -> list[str]:
     return [part for part in parts if part]
 
 
-def _questions(e: Evaluation, plan: FoldPlan | None) -> str:
+def _questions(e: Evaluation, plan: FoldPlan | None, others: tuple[FoldPlan, ...]) -> str:
     """Returns a table of the same recipe under every question it was asked."""
-    rows = [(plan.method if plan else "spatial", e.estimand, e.scores, "counts")]
-    rows += [(panel.method, panel.estimand, panel.scores, "shown") for panel in e.others]
+    edges = {other.id: f", blocks of {other.block_m:,.0f} m" for other in others}
+    rows = [(f"{plan.method}, blocks of {plan.block_m:,.0f} m" if plan else "spatial", e.estimand, e.scores, "counts")]
+    rows += [(panel.method + edges.get(panel.plan, ""), panel.estimand, panel.scores, "shown") for panel in e.others]
     rows.append(("random", "optimism baseline", e.optimism, "shown, flatters"))
     cells = [
         (
@@ -158,7 +159,7 @@ def _trial(score: float | None, low: float | None, high: float | None) -> str:
 
 
 def _scores(e: Evaluation, *, chosen: bool) -> str:
-    name = words(e.family)
+    name = f"Choosing between them: {words(e.family)}" if e.selected_from else words(e.family)
     head = f"<h3>{escape(name)}{' ' + pages.tag('chosen') if chosen else ''} {pages.code(e.id)}</h3>"
     bars = pages.figure(
         plots.score_bars(e.scores, e.optimism),

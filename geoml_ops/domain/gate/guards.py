@@ -106,7 +106,7 @@ def _applicability(rules: GateRules, known: Known) -> Guard | None:
         value=value,
         limit=limit,
         passed=limit is None or value >= limit,
-        sentence=f"{value:.1%} of the ground lies inside the challenger's area of applicability; {asked}.",
+        sentence=f"Of the ground {value:.1%} lies inside the challenger's area of applicability; {asked}.",
     )
 
 
