@@ -7,17 +7,16 @@ The best of several scores is too good: the same folds that chose it also praise
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from geoml_ops.core.errors import BadInput
 from geoml_ops.core.flow import FoldPlan
 from geoml_ops.core.folding import FoldRules
 from geoml_ops.domain.fitting import Features, OutOfFold, out_of_fold
-from geoml_ops.domain.folds import Samples, Split, splitter_of
+from geoml_ops.domain.folds import Samples, Split, part, splitter_of
 from geoml_ops.domain.scoring import confusion, metric_of
 
 Builds = Mapping[str, Callable[[int], Any]]
@@ -79,13 +78,6 @@ def nested(
     shares = [chosen.count(name) / max(len(chosen), 1) for name in answers]
     importance = np.sum([s * a.importance for s, a in zip(shares, answers.values(), strict=True)], axis=0)
     return Choice(OutOfFold(probability, first.no_skill, first.fold, importance), tuple(chosen))
-
-
-def part(samples: Samples, index: NDArray[np.int64]) -> Samples:
-    """Returns some of the samples, in the order of ``index``; what will be mapped stays the same."""
-    columns = ("easting", "northing", "anchor_easting", "anchor_northing", "polygon", "code", "scene", "day", "half_px")
-    taken = {name: getattr(samples, name)[index] for name in columns}
-    return replace(samples, **taken, features=None if samples.features is None else samples.features[index])
 
 
 def inner_splits(plan: FoldPlan, samples: Samples, fold: int) -> list[Split]:

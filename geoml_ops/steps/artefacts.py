@@ -14,9 +14,8 @@ from geoml_ops.core.bands import contract_for
 from geoml_ops.core.errors import BadInput
 from geoml_ops.core.flow import Bundle, Evaluation, FeatureTable, FoldPlan, Version
 from geoml_ops.core.folding import Estimand
-from geoml_ops.domain.folds import evidence_blocks, far_from
+from geoml_ops.domain.folds import evidence_blocks, far_from, part
 from geoml_ops.domain.gate import Known, Paired, Ruling, Stake, apart, rule
-from geoml_ops.domain.nesting import part
 from geoml_ops.domain.tiling import NODATA_CLASS, classify_array
 from geoml_ops.steps import ground
 from geoml_ops.steps.experiments import experiment_of

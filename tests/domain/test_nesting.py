@@ -12,8 +12,8 @@ from geoml_ops.core.errors import BadInput
 from geoml_ops.core.flow import FoldPlan
 from geoml_ops.core.folding import FoldRules
 from geoml_ops.domain.fitting import out_of_fold
-from geoml_ops.domain.folds import Samples, materialise, plan_for
-from geoml_ops.domain.nesting import inner_splits, nested, part
+from geoml_ops.domain.folds import Samples, materialise, part, plan_for
+from geoml_ops.domain.nesting import inner_splits, nested
 
 TABLE = "table-0123456789abcdef"
 

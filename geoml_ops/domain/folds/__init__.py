@@ -15,7 +15,7 @@ from geoml_ops.domain.folds.locations import LocationFolds, LocationTimeFolds, T
 from geoml_ops.domain.folds.nndm import NNDMFolds
 from geoml_ops.domain.folds.plan import materialise, plan_for, splitter_of
 from geoml_ops.domain.folds.random import RandomFolds
-from geoml_ops.domain.folds.samples import PredictionPoints, Samples, evidence_blocks, units_of
+from geoml_ops.domain.folds.samples import PredictionPoints, Samples, evidence_blocks, part, units_of
 from geoml_ops.domain.folds.splitter import FoldSplitter, Split, Splitter, far_from
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "evidence_blocks",
     "far_from",
     "materialise",
+    "part",
     "plan_for",
     "splitter_of",
     "units_of",

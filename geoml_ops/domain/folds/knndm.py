@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from geoml_ops.domain.folds.neighbours import nearest
 from geoml_ops.domain.folds.packing import Clustering, main_axis, means, packed, random_axis
 from geoml_ops.domain.folds.random import RandomFolds
 from geoml_ops.domain.folds.reach import far_from
-from geoml_ops.domain.folds.samples import Floats, Index, Samples, units_of
+from geoml_ops.domain.folds.samples import Floats, Index, part, units_of
 from geoml_ops.domain.folds.splitter import FoldSplitter
 
 LEVEL = 0.05
@@ -118,8 +118,7 @@ class KNNDMFolds(FoldSplitter):
         """Returns the folds that :class:`RandomFolds` deals to one sample of each unit, ``(n,)``."""
         number = np.unique(unit, return_index=True)[1]
         first = np.sort(number)
-        columns: dict[str, Any] = {field.name: getattr(self.samples, field.name) for field in fields(Samples)}
-        ones = replace(self.samples, **{n: c[first] for n, c in columns.items() if isinstance(c, np.ndarray)})
+        ones = part(self.samples, first)
         dealt = RandomFolds(ones, n_folds=self.n_folds, seed=self.seed).fold_of()
         return np.asarray(dealt[np.argsort(np.argsort(number))[unit]], dtype=np.int64)
 

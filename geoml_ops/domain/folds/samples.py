@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ __all__ = [
     "evidence_blocks",
     "metres",
     "numbered",
+    "part",
     "units_of",
     "west_to_east",
 ]
@@ -194,6 +196,13 @@ def chord(distance_m: float, *, projected: bool) -> float:
     if projected:
         return distance_m
     return float(2 * EARTH_M * np.sin(min(distance_m / (2 * EARTH_M), np.pi / 2)))
+
+
+def part(samples: Samples, index: Index) -> Samples:
+    """Returns some of the samples, in the order of ``index``; what will be mapped stays the same."""
+    columns: dict[str, Any] = {field.name: getattr(samples, field.name) for field in fields(samples)}
+    taken: dict[str, Any] = {name: c[index] if isinstance(c, np.ndarray) else c for name, c in columns.items()}
+    return Samples(**taken)
 
 
 def units_of(samples: Samples, *, keep_scenes: bool = False) -> Index:

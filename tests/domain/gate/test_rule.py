@@ -170,7 +170,7 @@ def test_a_class_that_nobody_saw_has_no_difference() -> None:
     ("rules", "known", "words"),
     [
         (GateRules(greatest_ece=0.05), Known(ece=0.06), "miss its accuracy by 0.060"),
-        (GateRules(least_inside_share=0.9), Known(inside_share=0.895), "89.5% of the ground"),
+        (GateRules(least_inside_share=0.9), Known(inside_share=0.895), "Of the ground 89.5%"),
     ],
 )
 def test_guards_with_a_limit_hold_a_better_challenger(rules: GateRules, known: Known, words: str) -> None:
