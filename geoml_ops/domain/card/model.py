@@ -96,6 +96,11 @@ def _swatch(colour: str) -> str:
     return f'<span class=swatch style="background:{shown}"></span>'
 
 
+def _rank(metric: str) -> int:
+    """Returns where a measure stands in a table: kept nouns have them in the order of the alphabet."""
+    return list(METRICS).index(metric) if metric in METRICS else len(METRICS)
+
+
 def _scores(evaluation: Evaluation) -> str:
     rows = [
         (
@@ -103,7 +108,7 @@ def _scores(evaluation: Evaluation) -> str:
             score(found),
             score(evaluation.optimism[metric]) if metric in evaluation.optimism else "not asked",
         )
-        for metric, found in evaluation.scores.items()
+        for metric, found in sorted(evaluation.scores.items(), key=lambda item: _rank(item[0]))
     ]
     return table(("measure", "held-out ground: this counts", "random folds: optimism"), rows, strong=0)
 
