@@ -32,7 +32,7 @@ from geoml_ops.core.evidence import (
     Score,
     Spending,
 )
-from geoml_ops.core.folding import Audit, BlockSize, Estimand, FoldRules, Matching, Method
+from geoml_ops.core.folding import NO_BUFFER, Audit, BlockSize, Estimand, FoldRules, Matching, Method
 from geoml_ops.core.grid import Bounds, Grid, Value
 from geoml_ops.core.noun import FileRef, Noun, digest
 
@@ -188,8 +188,8 @@ class FoldPlan(Noun):
 
     @property
     def buffer_m(self) -> float:
-        """Ground left empty around what is tested, without the halo; random folds leave none."""
-        return 0.0 if self.rules.method == "random" else self.rules.buffer_m
+        """Ground left empty around what is tested, without the halo; 0 for methods that leave none."""
+        return 0.0 if self.rules.method in NO_BUFFER else self.rules.buffer_m
 
     @property
     def seed(self) -> int:

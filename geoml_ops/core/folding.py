@@ -22,6 +22,8 @@ Method = Literal[
     "knndm",
     "random",
 ]
+NO_BUFFER: tuple[Method, ...] = ("nndm", "knndm", "random")
+"""Methods that leave no ground empty: two match the distances that the map has, one keeps nothing apart."""
 ESTIMAND: dict[Method, Estimand] = {
     "block": "a new region",
     "buffered": "a new region",
@@ -54,7 +56,7 @@ class FoldRules(Value):
         clustering: of ``knndm``.
         location: what a location is (``location``, ``location_time``).
         keep_scenes: whether no scene may be on both sides of a fold either; scenes are then dealt whole.
-        tested: samples that leave-one-out methods test, spread over the ground; None for all.
+        tested: samples that leave-one-out methods test, spread over the ground; None for all, up to 2,000.
         repeats: of the whole plan; each but the first has another random origin and rotation.
         seed: of everything random.
     """

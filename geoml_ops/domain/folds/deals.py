@@ -16,6 +16,9 @@ CELLS = 6_000_000
 MOST_DEALS = 500
 PARTNERS = 1500
 LOOKS = 3000
+BEGINNINGS = 1000
+"""Deals that are improved, times their groups."""
+MOST_BEGINNINGS = 12
 
 
 @dataclass(eq=False, repr=False)
@@ -68,16 +71,18 @@ def counted(group: Index, code: Index) -> Floats:
 def balanced(counts: Floats, n_folds: int, rng: np.random.Generator) -> Index:
     """Returns the fold of each group, ``(groups,)``, every fold with a group at least.
 
-    Of many random deals the one with the fewest empty (class, fold) cells is taken, then the lowest
-    Pearson chi-square against equal shares (as block designs in ecology are commonly balanced); then
-    groups change folds, with another group or alone, as long as that improves the same two.
+    Good is a deal with few empty (class, fold) cells, then with a low Pearson chi-square against equal shares
+    (as block designs in ecology are commonly balanced). From the best of many random deals, groups change
+    folds, with another group or alone, as long as that improves it; few groups begin from several deals.
 
     Args:
         counts: ``(groups, classes)`` samples, as :func:`counted` gives them; at least as many groups as folds.
         n_folds: number of folds.
         rng: of the deals.
     """
-    return _Exchange(counts, _best_deal(counts, n_folds, rng), n_folds).improved(rng)
+    deals = [_Exchange(counts, deal, n_folds) for deal in _best_deals(counts, n_folds, rng)]
+    best = min(range(len(deals)), key=lambda number: deals[number].improve(rng))
+    return deals[best].fold[: len(counts)]
 
 
 def badness(cells: Floats, total: Floats, n_folds: int) -> Floats:
@@ -90,28 +95,27 @@ def badness(cells: Floats, total: Floats, n_folds: int) -> Floats:
     return np.asarray((np.square(cells - expected) / expected + worst * (cells == 0)).sum(axis=-1), dtype=np.float64)
 
 
-def _best_deal(counts: Floats, n_folds: int, rng: np.random.Generator) -> Index:
-    """Returns the best of many deals in turn, half of them of shuffled groups, half with rare classes dealt first."""
+def _best_deals(counts: Floats, n_folds: int, rng: np.random.Generator) -> list[Index]:
+    """Returns the best of many deals in turn of shuffled groups."""
     n_groups, n_classes = counts.shape
     padded = np.concatenate([counts, np.zeros((-n_groups % n_folds, n_classes))])
-    frequency = (counts > 0).sum(axis=0).argsort().argsort()
-    rarest = np.where(counts > 0, frequency, n_classes).min(axis=1)
-    best, least = np.zeros(n_groups, dtype=np.int64), np.inf
+    found: list[tuple[float, int, Index]] = []
     for deal in range(int(np.clip(CELLS // padded.size, 10, MOST_DEALS))):
-        noise = rng.random(n_groups)
-        order = np.argsort(noise if deal % 2 else rarest + noise)
+        order = rng.permutation(n_groups)
         dealt = padded[np.concatenate([order, np.arange(n_groups, len(padded))])].reshape(-1, n_folds, n_classes)
-        found = float(badness(dealt.sum(axis=0), counts.sum(axis=0), n_folds).sum())
-        if found < least:
-            best[order], least = np.arange(n_groups) % n_folds, found
-    return best
+        found.append((float(badness(dealt.sum(axis=0), counts.sum(axis=0), n_folds).sum()), deal, order))
+        found = sorted(found)[: int(np.clip(BEGINNINGS // n_groups, 1, MOST_BEGINNINGS))]
+    deals = np.empty((len(found), n_groups), dtype=np.int64)
+    for row, (_, _, order) in zip(deals, found, strict=True):
+        row[order] = np.arange(n_groups) % n_folds
+    return list(deals)
 
 
 class _Exchange:
     """A deal that is improved group by group.
 
     Each look compares one group with many partners in other folds. An empty partner that stays in its
-    fold stands for a move.
+    fold stands for a move; the last group of a fold never moves, since that improves nothing.
     """
 
     def __init__(self, counts: Floats, fold: Index, n_folds: int) -> None:
@@ -121,8 +125,8 @@ class _Exchange:
         self.cells = np.zeros((n_folds, counts.shape[1]))
         np.add.at(self.cells, fold, counts)
 
-    def improved(self, rng: np.random.Generator) -> Index:
-        """Returns a deal that the last look at every group, or the last that was affordable, left as it was."""
+    def improve(self, rng: np.random.Generator) -> float:
+        """Looks at every group until no look helps, or no more are affordable; returns how bad the deal is then."""
         idle = 0
         for look in range(LOOKS):
             if look % self.n_groups == 0:
@@ -130,7 +134,7 @@ class _Exchange:
             idle = 0 if self._look(int(order[look % self.n_groups]), rng) else idle + 1
             if idle > self.n_groups:
                 break
-        return self.fold[: self.n_groups]
+        return float(badness(self.cells, self.total, self.n_folds).sum())
 
     def _look(self, one: int, rng: np.random.Generator) -> bool:
         here, partners = self.fold[one], self._partners(one, rng)
@@ -152,10 +156,8 @@ class _Exchange:
         return True
 
     def _partners(self, one: int, rng: np.random.Generator) -> Index:
-        alone = np.count_nonzero(self.fold == self.fold[one]) == 2
-        n_all = self.n_groups + (0 if alone else self.n_folds)
-        found = np.arange(n_all)
+        empty = np.arange(self.n_groups, len(self.fold))
+        found = np.arange(len(self.fold))
         if self.n_groups > PARTNERS:
-            drawn = rng.integers(self.n_groups, size=PARTNERS)
-            found = np.concatenate([drawn, np.arange(self.n_groups, n_all)])
+            found = np.concatenate([rng.integers(self.n_groups, size=PARTNERS), empty])
         return np.asarray(found[self.fold[found] != self.fold[one]], dtype=np.int64)

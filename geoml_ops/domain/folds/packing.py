@@ -56,7 +56,7 @@ class Clustering:
 
 
 def packed(cluster: Index, score: Floats, n_folds: int) -> Index | None:
-    """Returns the fold of each sample, ``(n,)``; None where the clusters leave a fold empty or without a place.
+    """Returns the fold of each sample, ``(n,)``; None where the clusters leave a fold empty.
 
     Clusters that hold a fold's share of samples or more are a fold each. The others are dealt in turn to
     the folds that are left, in the order of their mean scores.
@@ -71,7 +71,7 @@ def packed(cluster: Index, score: Floats, n_folds: int) -> Index | None:
     large = sizes[order] * n_folds >= len(cluster)
     n_large, n_small = int(large.sum()), int((~large).sum())
     free = n_folds - n_large
-    if n_small < free or (n_small and not free):
+    if n_small < free:
         return None
     fold = np.empty(len(sizes), dtype=np.int64)
     fold[order[large]] = np.arange(n_large)

@@ -11,7 +11,6 @@ from geoml_ops.core.flow import FoldPlan
 from geoml_ops.core.folding import FoldAudit, Method
 from geoml_ops.domain.folds.samples import Index, Samples
 
-NO_BUFFER: tuple[Method, ...] = ("nndm", "knndm", "random")
 SOME_TESTED: tuple[Method, ...] = ("buffered_loo", "nndm", "location_time")
 """Methods that need not test every sample."""
 NAMED = 100
@@ -60,7 +59,7 @@ class Seen:
 def promises_of(plan: FoldPlan) -> Promises:
     """Returns what the method of a plan promises; random folds promise nothing."""
     return Promises(
-        buffer_m=0.0 if plan.method in NO_BUFFER else plan.buffer_m,
+        buffer_m=plan.buffer_m,
         halo_px=plan.halo_px,
         apart=plan.method != "random",
         scenes=plan.rules.keep_scenes and plan.method != "random",

@@ -98,9 +98,9 @@ def test_a_place_lies_in_the_square_around_it(seed: int, edge: float) -> None:
 
 
 def test_blocks_far_apart_never_share_a_number() -> None:
-    # Packed as row * 10000 + column, these two would both be 1666680000.
-    far = made(np.array([[300_015.0, 5_000_010.0], [600_015.0, 4_999_980.0]]))
-    assert BlockFolds(far, block_m=30.0).groups().tolist() == [0, 1]
+    # Packed as row * 10000 + column, two of these would both be 1666680000, or -1666650000 from the north.
+    places = [[300_015.0, 5_000_010.0], [600_015.0, 5_000_010.0], [300_015.0, 4_999_980.0], [600_015.0, 4_999_980.0]]
+    assert BlockFolds(made(np.array(places)), block_m=30.0).groups().tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("shape", ["square", "hexagon"])

@@ -22,15 +22,20 @@ from tests.domain.folds.worlds import field, globe, great_circle_m, made
 def test_discs_are_as_wide_as_the_buffer_and_their_middles_lie_apart(seed: int, n: int, radius: float) -> None:
     rng = np.random.default_rng(seed)
     places = np.round(rng.uniform(0, 100, (n, 2)))
-    disc = discs(places, radius, rng)
+    disc = discs(places, radius, np.random.default_rng(seed))
     assert set(disc) == set(range(disc.max() + 1))
     apart = cdist(places, places)
     for number in range(disc.max() + 1):
         mine = np.flatnonzero(disc == number)
         assert apart[np.ix_(mine, mine)].max(axis=1).min() <= radius, "some place is the middle of it"
-    # Nobody in a later disc could have joined an earlier one: else that one would have taken it.
-    isolated = (apart + np.diag(np.full(n, np.inf)) > radius).all(axis=1)
-    assert all((disc == disc[place]).sum() == 1 for place in np.flatnonzero(isolated))
+    neighbours = apart + np.diag(np.full(n, np.inf)) <= radius
+    taken = ~neighbours.any(axis=1)
+    assert all((disc == disc[place]).sum() == 1 for place in np.flatnonzero(taken))
+    for middle in np.random.default_rng(seed).permutation(np.flatnonzero(~taken)):
+        if not taken[middle]:
+            mine = ~taken & (apart[middle] <= radius)
+            assert set(np.flatnonzero(disc == disc[middle])) == set(np.flatnonzero(mine))
+            taken |= mine
 
 
 def test_discs_lie_all_over_the_ground_and_cost_less_than_single_units() -> None:

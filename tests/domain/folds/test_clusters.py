@@ -31,6 +31,16 @@ def test_clusters_are_as_tight_as_those_of_scikit_learn(n: int, d: int, k: int) 
     assert inertia(places, label) <= oracle.inertia_ * 1.03
 
 
+def test_the_best_of_several_beginnings_is_taken() -> None:
+    places = np.random.default_rng(0).normal(size=(400, 2))
+    one, ten = (
+        [inertia(places, kmeans(places, 12, np.random.default_rng(seed), n_init=n)) for seed in range(10)]
+        for n in (1, 10)
+    )
+    assert all(many <= first * (1 + 1e-9) for first, many in zip(one, ten, strict=True))
+    assert np.mean(ten) < 0.98 * np.mean(one)
+
+
 def test_clear_clusters_are_found_in_a_crowd_of_which_a_part_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 8, 30_000)

@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -32,6 +32,7 @@ def rank(counts: Counts, fold: NDArray[np.int64], n_folds: int) -> tuple[int, fl
 
 
 @settings(max_examples=60, deadline=None)
+@example(seed=225, n=15, k=6, n_folds=2)
 @given(st.integers(0, 10_000), st.integers(2, 60), st.integers(1, 6), st.integers(2, 8))
 def test_every_fold_has_a_group_and_the_deal_is_no_worse_than_the_best_of_many(
     seed: int, n: int, k: int, n_folds: int
@@ -53,7 +54,7 @@ def test_few_groups_are_dealt_as_well_as_they_can_be(seed: int) -> None:
     best = min(rank(counts, deal, 3) for deal in deals)
     found = rank(counts, balanced(counts, 3, np.random.default_rng(0)), 3)
     assert found[0] == best[0]
-    assert found[1] <= best[1] * 1.25 + 1e-9
+    assert found[1] <= best[1] * 1.05 + 1e-9
 
 
 def test_a_thousand_groups_are_far_more_even_than_two_thousand_random_deals() -> None:
@@ -65,10 +66,11 @@ def test_a_thousand_groups_are_far_more_even_than_two_thousand_random_deals() ->
 
 
 def test_a_rare_class_reaches_every_fold_among_ten_thousand_groups() -> None:
-    counts = np.zeros((10_000, 4))
+    counts = np.zeros((10_000, 10))
     counts[np.arange(10_000), np.arange(10_000) % 2] = 1
-    for number in (2, 3):
-        counts[np.random.default_rng(number).choice(10_000, 5, replace=False)] = np.eye(4)[number]
+    chosen = np.random.default_rng(0).choice(10_000, (8, 5), replace=False)
+    for number, rare in enumerate(chosen, 2):
+        counts[rare] = np.eye(10)[number]
     fold = balanced(counts, 5, np.random.default_rng(0))
     assert rank(counts, fold, 5)[0] == 0
 

@@ -193,6 +193,18 @@ def test_six_places_by_hand() -> None:
     assert folds.matching.distance == pytest.approx(1.4501472, abs=1e-7)
 
 
+def test_clusters_are_packed_as_described() -> None:
+    """A cluster of exactly a fold's share is a fold; the others are dealt in turn along the axis."""
+    cluster = np.repeat([2, 0, 4, 1, 3], [2, 4, 2, 2, 2])
+    fold = packing.packed(cluster, np.arange(12.0), 3)
+    assert fold is not None
+    assert fold.tolist() == [1] * 2 + [0] * 4 + [2] * 2 + [1] * 2 + [2] * 2
+    fold = packing.packed(cluster, -np.arange(12.0), 3)
+    assert fold is not None
+    assert fold.tolist() == [2] * 2 + [0] * 4 + [1] * 2 + [2] * 2 + [1] * 2
+    assert packing.packed(np.repeat([0, 1], [3, 4]), np.arange(7.0), 3) is None, "a fold would be empty"
+
+
 def test_samples_spread_like_the_map_get_the_random_folds_index_by_index() -> None:
     rng = np.random.default_rng(2)
     for n_folds in (3, 5, 10):

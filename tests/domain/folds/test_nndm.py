@@ -120,6 +120,18 @@ def test_train_sides_are_those_of_the_published_algorithm(
     )
 
 
+@pytest.mark.parametrize("min_train", [0.02, 0.1, 0.2])
+def test_the_last_samples_stay_even_where_they_are_equally_far(min_train: float) -> None:
+    """Twelve places on a lattice, a map far away: whoever sees two farthest ones keeps both."""
+    row, col = np.divmod(np.arange(12), 4)
+    at, points = np.column_stack([col, row]) * 10.0, np.array([[9000.0, 9000.0]])
+    _, trains = held(NNDMFolds(mapped(made(at, pixel_m=1.0), points), min_train=min_train))
+    apart = straight(at, at)
+    np.fill_diagonal(apart, np.nan)
+    assert (trains == published(apart, straight(points, at).min(axis=1), math.inf, min_train)).all()
+    assert trains.any(axis=1).all()
+
+
 def test_reading_distances_piece_by_piece_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     samples = clustered(3, 300)
     _, whole = held(NNDMFolds(samples))

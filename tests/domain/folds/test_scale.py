@@ -98,4 +98,5 @@ def test_every_method_folds_a_hundred_thousand_samples_within_two_gigabytes(lay:
     write_json(NUMBERS, known | {f"{N} {lay}": numbers})
     for method, each in numbers.items():
         assert each["peak_bytes"] < MOST_BYTES, method
-        assert "refused" in each or each["passed"] == (method != "random"), method
+        # A crowd is one unit and a few: what is not refused cannot pass.
+        assert "refused" in each or each["passed"] == (method != "random" and lay != "crowd"), method
