@@ -193,8 +193,8 @@ class FoldPlan(Noun):
 
     @property
     def seed(self) -> int:
-        """Of everything random in the folds; differs between repeats."""
-        return self.rules.seed + self.repeat
+        """Of everything random in the folds; repeats of one seed are not those of the next."""
+        return self.rules.seed + 1_000_003 * self.repeat
 
     @classmethod
     def upgraded(cls, content: dict[str, Any]) -> dict[str, Any]:

@@ -51,7 +51,8 @@ class FoldRules(Value):
         deal: how blocks come to folds: the best balanced of many random deals, in turn along rows, or
             as on a chessboard (two folds).
         buffer_m: ground left empty around what is tested; grows by the features' halo.
-        clusters: clusters that are dealt to folds (``kmeans``, ``environment``); None for ten per fold.
+        clusters: clusters that are dealt to folds (``kmeans``, ``environment``); None for ten per fold, or as many as
+            leave four units each.
         space: where ``knndm`` measures distance, on the ground or in feature space.
         clustering: of ``knndm``.
         location: what a location is (``location``, ``location_time``).
@@ -74,7 +75,7 @@ class FoldRules(Value):
     keep_scenes: bool = False
     tested: int | None = Field(None, ge=2)
     repeats: int = Field(1, ge=1, le=50)
-    seed: int = 0
+    seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
     def _possible(self) -> FoldRules:

@@ -11,7 +11,7 @@ from geoml_ops.core.flow import FoldPlan
 from geoml_ops.core.folding import FoldAudit, Method
 from geoml_ops.domain.folds.samples import Index, Samples
 
-SOME_TESTED: tuple[Method, ...] = ("buffered_loo", "nndm", "location_time")
+SOME_TESTED: tuple[Method, ...] = ("buffered_loo", "nndm")
 """Methods that need not test every sample."""
 NAMED = 100
 
