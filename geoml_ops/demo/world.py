@@ -43,7 +43,7 @@ _SOUND: Facts = {
     "features": ["B03", "B04", "B08", "B11", "NDVI", "NDMI"],
     "classes": {name: {"labels": [name], "colour": c} for name, c in zip(CLASSES, _COLOURS, strict=True)},
     "sampling": {"per_polygon": 8},
-    "folds": {"block_m": 600.0, "buffer_m": 60.0, "n_folds": 4},
+    "folds": {"block_m": 600.0, "buffer_m": 60.0, "n_folds": 9},
     "families": {"random_forest": {"n_estimators": 24, "max_depth": 10}},
     "gate": {"least_blocks": 10},
 }

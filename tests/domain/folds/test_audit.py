@@ -327,7 +327,7 @@ def test_what_is_wrong_with_indices_is_said(change: Any, said: str) -> None:
     assert any(sentence.startswith(said) for sentence in found.objections), found.objections
 
 
-@pytest.mark.parametrize("method", ["buffered_loo", "nndm", "location_time"])
+@pytest.mark.parametrize("method", ["buffered_loo", "nndm"])
 def test_methods_that_test_a_part_say_how_large_it_is(method: Method) -> None:
     samples, island = islands(2)
     some = splits_of(island)[:2]
