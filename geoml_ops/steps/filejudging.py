@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,20 +12,22 @@ from numpy.typing import NDArray
 from geoml_ops.adapters.csvfiles import write_bytes, write_sheet
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.core.errors import BadInput
+from geoml_ops.core.evidence import Outcome
 from geoml_ops.core.experiment import GateRules
 from geoml_ops.core.flow import FoldPlan
-from geoml_ops.core.folding import Audit, Estimand, FoldRules
+from geoml_ops.core.folding import Audit, FoldRules
 from geoml_ops.domain.folds import Split, audit, evidence_blocks, materialise, plan_for
 from geoml_ops.domain.folds.audit import audit_splits
 from geoml_ops.domain.folds.promises import Promises
-from geoml_ops.domain.gate import Paired, Ruling, apart, rule
+from geoml_ops.domain.gate import Apart, Paired, Ruling, apart, rule
 from geoml_ops.steps.blocks import block_size, with_edge
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.pointfiles import PointFile, of_table
 from geoml_ops.steps.runs import fold_picture
 
 FOLD, DROPPED = "fold", "dropped_in"
-MOST_NAMED = 100
+MOST_DROPPED = 5_000_000
+WIDER, ENOUGH_BLOCKS = 1.5, 20
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,10 @@ class Folded:
     fold: NDArray[np.int64]
 
     def columns(self, file: PointFile) -> dict[str, Sequence[str]]:
-        """Returns the file's columns, ``fold`` and, up to a hundred folds, ``dropped_in``: those that do not use it."""
+        """Returns the file's columns, ``fold``, and ``dropped_in``: the folds that do not use it, if not too many."""
         own = {name: cells for name, cells in file.columns.items() if name not in (FOLD, DROPPED)}
         said: dict[str, Sequence[str]] = {**own, FOLD: ["" if f < 0 else str(f) for f in self.fold]}
-        if len(self.splits) <= MOST_NAMED:
+        if sum(len(self.fold) - len(train) - len(test) for train, test in self.splits) <= MOST_DROPPED:
             used = np.zeros((len(self.splits), len(self.fold)), dtype=bool)
             for number, (train, test) in enumerate(self.splits):
                 used[number, train] = used[number, test] = True
@@ -66,6 +68,8 @@ def fold_file(file: PointFile, rules: FoldRules, *, halo_px: int = 0, repeat: in
     Raises:
         BadInput: whatever the method cannot split; the sentence says the numbers and the way out.
     """
+    if halo_px < 0:
+        raise BadInput(f"A window cannot reach {halo_px} pixels.", "give --halo-px as 0 or more")
     size = None
     if rules.block_m == "auto":
         features = file.samples.features
@@ -91,7 +95,11 @@ def audit_file(file: PointFile, promises: Promises, *, column: str = FOLD) -> Au
     Raises:
         BadInput: there is no such column, or it names no folds.
     """
-    return audit_splits(file.samples, splits_in(file, column), promises, classes=file.classes)
+    splits = splits_in(file, column)
+    if DROPPED in file.columns and not all(file.columns[column]):
+        # The file says itself which samples nobody was meant to test.
+        promises = replace(promises, all_tested=False)
+    return audit_splits(file.samples, splits, promises, classes=file.classes)
 
 
 def audit_plan(places: Places, plan_id: str) -> Audit:
@@ -135,12 +143,13 @@ def judge_file(
     promises: Promises | None = None,
     fold_column: str = FOLD,
     learned: PointFile | None = None,
-    estimand: Estimand = "a new region",
+    also: tuple[str, ...] = (),
 ) -> Ruling:
     """Returns what the gate says about two columns of answers to the samples of a file.
 
     The answers have to be honest: out of folds, which are then audited from the file, or of models that
-    learned elsewhere, whose samples are then held against the file's.
+    learned elsewhere, whose samples are then held against the file's. Blocks have to be independent: where
+    larger ones (20 at least) give a standard error half as large again, nothing is promoted or rejected.
 
     Args:
         file: the samples, with true classes.
@@ -150,30 +159,70 @@ def judge_file(
         promises: what the folds promise.
         fold_column: which column names the fold that tested each sample.
         learned: samples that both models learned from; None where answers are out of folds.
-        estimand: what the scores answer.
+        also: classes that may be answered although no sample is labelled so.
 
     Raises:
         Refused: the folds fail their audit, or the samples lie on ground that was learned from.
-        BadInput: a column is missing or holds no answers.
+        BadInput: a column is missing, or holds something that is no class.
     """
-    classes = tuple(sorted({*file.classes, *(cell for column in columns for cell in _cells(file, column))}))
-    codes = {name: code for code, name in enumerate(classes)}
-    true, *answers = (
-        np.array([codes[cell] for cell in cells], dtype=np.int64)
-        for cells in ([file.classes[c] for c in file.samples.code], *(_cells(file, column) for column in columns))
-    )
-    middles, block = evidence_blocks(file.samples, block_m)
-    paired = Paired(codes=true, challenger=answers[0], other=answers[1], block=block, middles=middles, classes=classes)
-    asked, against = promises or Promises(), columns[1]
-    if learned is not None:
-        unseen = apart(file.samples, [learned.samples], buffer_m=asked.buffer_m, halo_px=asked.halo_px)
-        return rule(unseen, paired, rules, against=against, estimand=estimand)
-    splits, fold = splits_in(file, fold_column), np.full(len(file.samples), -1, dtype=np.int64)
-    for number, (_, test) in enumerate(splits):
-        fold[test] = number
-    proof = audit_splits(file.samples, splits, asked, classes=file.classes)
-    paired = replace(paired, fold=fold, n_train=tuple(len(train) for train, _ in splits))
-    return rule(proof, paired, rules, against=against, estimand=estimand)
+    classes = tuple(sorted({*file.classes, *also}))
+    asked = promises or Promises()
+    true = _codes([file.classes[code] for code in file.samples.code], classes, file.name, "label")
+    challenger, other = (_codes(_cells(file, column), classes, file.name, column) for column in columns)
+    fold: NDArray[np.int64] | None = None
+    n_train: tuple[int, ...] = ()
+    proof: Audit | Apart
+    if learned is None:
+        splits, fold = splits_in(file, fold_column), np.full(len(file.samples), -1, dtype=np.int64)
+        for number, (_, test) in enumerate(splits):
+            fold[test] = number
+        proof, n_train = audit_splits(file.samples, splits, asked, classes=file.classes), _sizes(splits)
+    else:
+        proof = apart(file.samples, [learned.samples], buffer_m=asked.buffer_m, halo_px=asked.halo_px)
+
+    def ruled(edge_m: float) -> Ruling:
+        middles, block = evidence_blocks(file.samples, edge_m)
+        paired = Paired(true, challenger, other, block, middles, classes, fold=fold, n_train=n_train)
+        return rule(proof, paired, rules, against=columns[1])
+
+    return _of_independent_blocks(ruled, block_m)
+
+
+def _sizes(splits: Sequence[Split]) -> tuple[int, ...]:
+    return tuple(len(train) for train, _ in splits)
+
+
+def _codes(cells: Sequence[str], classes: Sequence[str], name: str, column: str) -> NDArray[np.int64]:
+    codes = {cls: code for code, cls in enumerate(classes)}
+    unknown = sorted({cell for cell in cells if cell not in codes})
+    if unknown:
+        n_unknown = sum(cell not in codes for cell in cells)
+        named = ", ".join(map(repr, unknown[:6]))
+        raise BadInput(
+            f"{n_unknown} of {len(cells)} answers in column {column} of {name} are {named}; "
+            f"the labelled classes are {', '.join(classes)}.",
+            "correct the spelling, or add --also-class NAME for a class that no sample has",
+        )
+    return np.array([codes[cell] for cell in cells], dtype=np.int64)
+
+
+def _of_independent_blocks(ruled: Callable[[float], Ruling], block_m: float) -> Ruling:
+    """Returns the ruling over blocks of one edge, held back where larger blocks show that these resemble each other."""
+    found, edge_m = ruled(block_m), 2 * block_m
+    while found.difference.n_blocks >= ENOUGH_BLOCKS:
+        wider = ruled(edge_m)
+        if wider.difference.n_blocks < ENOUGH_BLOCKS:
+            break
+        times = wider.detectable / max(found.detectable, 1e-12)
+        if times > WIDER:
+            said = (
+                f"Blocks of {block_m:g} m resemble their neighbours: over blocks of {edge_m:g} m the standard error is "
+                f"{times:.1f} times as large. Larger blocks of evidence are needed: --block-m {edge_m:g} or more."
+            )
+            outcome: Outcome = "INSUFFICIENT_EVIDENCE"
+            return replace(found, outcome=outcome, objections=(said, *found.objections))
+        edge_m *= 2
+    return found
 
 
 def write_folds(folded: Folded, file: PointFile, path: Path) -> None:

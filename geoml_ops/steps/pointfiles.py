@@ -32,7 +32,7 @@ class Named:
     """Which columns of a file say what; an empty name for what the file does not say.
 
     Attributes:
-        label: class of each point.
+        label: class of each point; empty where classes play no part.
         easting: or longitude; found by its usual names if empty. Vector files have geometries instead.
         northing: or latitude.
         polygon: what a point belongs to; points of one polygon are never parted.
@@ -99,7 +99,7 @@ def open_points(
         raise BadInput(f"{system} measures neither in metres nor in degrees.", "bring the points to a UTM zone")
     if not len(found.places):
         raise BadInput(f"{path.name} holds no points.", "give one row for each sample")
-    labels = _texts(found, named.label, path)
+    labels = _texts(found, named.label, path) if named.label else [""] * len(found.places)
     classes = tuple(sorted(set(labels)))
     easting, northing = found.places.T
     samples = Samples(
@@ -141,21 +141,34 @@ def _read(path: Path, named: Named, crs: str) -> Points:
         found = read_points(path)
         if crs and crs != found.crs:
             raise BadInput(f"{path.name} is in {found.crs}, not {crs}.", "leave --crs out")
-        return found
+        own = dict(zip(("easting", "northing"), found.places.T, strict=True))
+        return Points(found.crs, found.places, {**own, **found.columns})
     sheet = read_sheet(path)
-    if not re.fullmatch(r"EPSG:\d{4,6}", crs):
+    if crs and not re.fullmatch(r"EPSG:\d{4,6}", crs):
+        raise BadInput(f"{crs[:60]!r} is no CRS.", "write EPSG:<code>, EPSG:32633 for instance")
+    if not crs:
         raise BadInput(
             f"{path.name} does not say its CRS.", "add --crs EPSG:32633, or whichever the coordinates are in"
         )
     places = np.column_stack(
         [_axis(sheet, name, usual) for name, usual in zip((named.easting, named.northing), _PLACES, strict=True)]
     )
-    return Points(crs, places, {name: np.array(sheet.texts(name), dtype=object) for name in sheet.columns})
+    columns = {name: np.array(sheet.texts(name), dtype=object) for name in sheet.columns}
+    # Decimal commas would not survive being written again with commas between the cells.
+    for name, usual, values in zip((named.easting, named.northing), _PLACES, places.T, strict=True):
+        columns |= {c: values.astype(object) for c in sheet.columns if c == (name or _usual(sheet, usual))}
+    return Points(crs, places, columns)
+
+
+def _usual(sheet: Sheet, usual: Sequence[str]) -> str:
+    return next((c for c in usual if sheet.has(c)), usual[0])
 
 
 def _axis(sheet: Sheet, name: str, usual: Sequence[str]) -> NDArray[np.float64]:
     """Returns a column of coordinates; text that says NaN or infinity stays so, for the samples to refuse by count."""
-    column = name or next((c for c in usual if sheet.has(c)), usual[0])
+    column = name or _usual(sheet, usual)
+    if not sheet.has(column):
+        raise BadInput(f"{sheet.name} has no column {column!r}.", "name the columns of coordinates with --x and --y")
     odd = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf, "": np.nan}
     cells = zip(sheet.texts(column), sheet.lines, strict=True)
     return np.array(

@@ -94,7 +94,13 @@ def draw(
         sizes, planned = counted.n, se
         _cautions(counted.cautions)
     design = step.draw(here, mapped, sizes, seed=seed, planned_se=planned)
-    write_bytes(out, step.points_of(here, design).read_bytes())
+    content = step.points_of(here, design).read_bytes()
+    if out.exists() and out.read_bytes() != content:
+        raise BadInput(
+            f"{out} exists and holds something else, labels perhaps; it is not written over.",
+            "name another file with --out; the design is recorded and the same command finds it",
+        )
+    write_bytes(out, content)
     show(design)
     say(f"{sum(design.n.values())} points in {out}: write what is really there into the column reference")
     say("whoever labels had better not see the column stratum; it may be taken out")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from geoml_ops.core.errors import BadInput
 from geoml_ops.terminal import places, say, show
 
 FILE = typer.Argument(help="a sheet (CSV), GeoPackage or GeoJSON of labelled points")
@@ -54,6 +55,10 @@ def folds(
     from geoml_ops.steps import filejudging as step
     from geoml_ops.steps import pointfiles, telling
 
+    table = samples.startswith("table-")
+    _needs(method, mapped=table or bool(area or mapped), date=table or bool(date), feature=table or bool(feature))
+    if out and Path(samples).resolve() == out.resolve():
+        raise BadInput(f"{out} is the file that is read.", "name another file with --out")
     named = pointfiles.Named(label, x, y, polygon, scene, date, half_px, tuple(feature))
     if samples.startswith("table-"):
         file = pointfiles.of_table(places(), samples)
@@ -72,7 +77,12 @@ def folds(
     if picture:
         step.draw_folds(folded, file, picture)
         say(f"drawn: {picture}")
-    say(f"next: geoml audit {out}" if out else "add --out FOLDS.csv to keep them")
+    flags = ["--label", label, "--crs", file.samples.crs, "--buffer-m", f"{folded.plan.buffer_m:g}"]
+    flags += [part for name, cell in (("--polygon", polygon), ("--scene", scene), ("--x", x), ("--y", y)) if cell
+              for part in (name, cell)]  # fmt: skip
+    say(f"next: geoml audit {out} {' '.join(flags)}" if out else "add --out FOLDS.csv to keep them")
+    if method != "random" and folded.plan.audit and not folded.plan.audit.passed:
+        raise typer.Exit(1)
 
 
 def audit(
@@ -97,6 +107,9 @@ def audit(
     from geoml_ops.steps import filejudging as step
     from geoml_ops.steps import pointfiles, telling
 
+    for asked, cell, name in ((keep_scenes, scene, "scene"), (keep_days, date, "date")):
+        if asked and not cell:
+            raise BadInput(f"Nothing says the {name} of a sample.", f"add --{name} COLUMN")
     if samples.startswith("plan-"):
         found = step.audit_plan(places(), samples)
     else:
@@ -107,6 +120,10 @@ def audit(
     print(found.model_dump_json())
     for line in telling.told_audit(found):
         say(line)
+    if not samples.startswith("plan-"):
+        for name, cell in (("polygon", polygon), ("scene", scene), ("date", date), ("half-px", half_px)):
+            if not cell:
+                say(f"  to know: no --{name} was named, so nothing is known of it")
     if not found.passed:
         raise typer.Exit(1)
 
@@ -126,6 +143,7 @@ def gate(
     margin: Annotated[float, typer.Option(help="loss that is still as good, fixed beforehand")] = 0.01,
     class_margin: Annotated[list[str], typer.Option(help="CLASS=LOSS of its F1; give it several times")] = [],  # noqa: B006
     alpha: Annotated[float, typer.Option(help="one-sided error rate of this look")] = 0.05,
+    also_class: Annotated[list[str], typer.Option(help="a class that may be answered though none is labelled")] = [],  # noqa: B006
     buffer_m: Buffer = 0.0,
     x: East = "",
     y: North = "",
@@ -153,7 +171,10 @@ def gate(
 
     named = pointfiles.Named(label, x, y, polygon)
     file = pointfiles.open_points(Path(challenger), named, crs=crs, pixel_m=pixel_m)
-    seen = pointfiles.open_points(learned, named, crs=crs, pixel_m=pixel_m) if learned else None
+    if on:
+        raise BadInput("--on names a version for an entry of the loop, not for a file.", "give --learned POINTS")
+    places_only = pointfiles.Named("", x, y)
+    seen = pointfiles.open_points(learned, places_only, crs=crs, pixel_m=pixel_m) if learned else None
     margins = {name: plain_yaml(loss, f"margin of {name}") for name, loss in _pairs(class_margin).items()}
     asked = {"metric": metric, "margin": margin, "classes": margins, "alpha": alpha}
     ruling = step.judge_file(
@@ -164,6 +185,7 @@ def gate(
         promises=Promises(buffer_m=buffer_m, halo_px=halo_px),
         fold_column=fold_column,
         learned=seen,
+        also=tuple(also_class),
     )
     print(json.dumps(asdict(ruling), default=lambda value: value.model_dump(mode="json")))
     for line in telling.told_ruling(ruling, against):
@@ -177,13 +199,22 @@ def _said(outcome: str, objections: tuple[str, ...]) -> None:
     say(outcome)
 
 
-def _pairs(options: list[str]) -> dict[str, Any]:
-    from geoml_ops.core.errors import BadInput
+def _needs(method: str, *, mapped: bool, date: bool, feature: bool) -> None:
+    """Says in words of the command line what a method cannot do without."""
+    if method in ("nndm", "knndm") and not mapped:
+        raise BadInput(f"{method} matches the distances of what will be mapped, and nothing says what.",
+                       "add --area RASTER or --mapped POINTS")  # fmt: skip
+    if method in ("time", "location_time") and not date:
+        raise BadInput(f"{method} sets days aside, and nothing says the day of a sample.", "add --date COLUMN")
+    if method == "environment" and not feature:
+        raise BadInput("environment clusters features, and none was named.", "add --feature COLUMN, several times")
 
+
+def _pairs(options: list[str]) -> dict[str, Any]:
     found = {}
     for option in options:
         key, equals, value = option.partition("=")
         if not equals or not key:
-            raise BadInput(f"{option!r} is not KEY=VALUE.", "write it without spaces, shape=hexagon for instance")
+            raise BadInput(f"{option!r} is not KEY=VALUE.", "write it without spaces around the sign")
         found[key.strip()] = value.strip()
     return found

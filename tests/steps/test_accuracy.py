@@ -168,6 +168,11 @@ def test_drawing_again_gives_the_same_design_and_another_seed_is_told(places: Pl
     again, words = told("draw", ours, "--n", "300", "-o", "b.csv")
     assert again == first
     assert Path("a.csv").read_bytes() == Path("b.csv").read_bytes()
+    told("draw", ours, "--n", "300", "-o", "a.csv")
+    Path("a.csv").write_text("labels of a week\n")
+    with pytest.raises(BadInput, match=r"a\.csv exists and holds something else"):
+        told("draw", ours, "--n", "300", "-o", "a.csv")
+    assert Path("a.csv").read_text() == "labels of a week\n"
     other, words = told("draw", ours, "--n", "300", "--seed", "1")
     assert other["id"] != first["id"]
     assert f"1 other designs of this map are recorded ({first['id']})" in words

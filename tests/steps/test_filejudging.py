@@ -281,3 +281,94 @@ def test_auto_measures_the_block_without_any_model(tmp_path: Path) -> None:
     size = json.loads(answer.stdout)["block_size"]
     assert [trial["times"] for trial in size["sensitivity"]] == [1, 2, 5]
     assert drawn.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("method", ["buffered_loo", "nndm"])
+def test_folds_of_single_samples_pass_their_audit_from_the_file_they_were_written_to(
+    tmp_path: Path, method: str
+) -> None:
+    source, out = sheet(tmp_path / "points.csv", points()), tmp_path / "folds.csv"
+    words = ("--crs", CRS, "--polygon", "parcel")
+    mapped = ("--mapped", source) if method == "nndm" else ()
+    made = ask(
+        "folds", source, *words, "--block-m", 2000, "--method", method, "--set", "tested=50", *mapped, "--out", out
+    )
+    assert made.exit_code == 0, made.output
+    again = ask("audit", out, *words, "--buffer-m", 100 if method == "buffered_loo" else 0)
+    assert again.exit_code == 0, again.output
+    assert "50 of 400 samples are tested" in again.stderr
+
+
+def test_decimal_commas_and_geometries_survive_being_written(tmp_path: Path) -> None:
+    columns, out = points(), tmp_path / "folds.csv"
+    commas = tmp_path / "commas.csv"
+    rows_ = zip(*columns.values(), strict=True)
+    commas.write_text(
+        "\n".join([";".join(columns), *(";".join(str(v).replace(".", ",") for v in row) for row in rows_)]) + "\n"
+    )
+    geometry = shapely.points(columns["easting"], columns["northing"])
+    plain = {k: v for k, v in columns.items() if k not in ("easting", "northing")}
+    gpd.GeoDataFrame(plain, geometry=geometry, crs=CRS).to_file(tmp_path / "points.gpkg")
+    for source in (commas, tmp_path / "points.gpkg"):
+        crs = ("--crs", CRS) if source is commas else ()
+        assert ask("folds", source, *crs, "--polygon", "parcel", "--block-m", 2000, "--out", out).exit_code == 0
+        again = ask("audit", out, "--crs", CRS, "--polygon", "parcel")
+        assert again.exit_code == 0, again.output
+
+
+def test_blocks_smaller_than_what_they_should_part_promote_nobody(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    side = np.arange(0, 12_000, 100.0)
+    east, north = (a.ravel() for a in np.meshgrid(side, side))
+    luck = rng.random((6, 6))[(east // 2000).astype(int), (north // 2000).astype(int)] < 0.6
+    new, old = np.where(luck, "a", "b"), np.where(luck, "b", "a")
+    columns = {"easting": (east + 400_000).tolist(), "northing": (north + 5_780_000).tolist()}
+    source = sheet(tmp_path / "answers.csv", {**columns, "label": ["a"] * 7200 + ["b"] * 7200,
+                                              "new": new.tolist(), "old": old.tolist()})  # fmt: skip
+    far = sheet(tmp_path / "far.csv", {k: [v + 100_000 for v in vs] for k, vs in columns.items()})
+    words = ("gate", source, "--crs", CRS, "--answers", "new", "--against", "old", "--learned", far)
+    answer = ask(*words, "--block-m", 100)
+    assert json.loads(answer.stdout)["outcome"] == "INSUFFICIENT_EVIDENCE"
+    assert "resemble their neighbours" in answer.stderr
+
+
+def test_a_misspelt_answer_is_named_and_a_class_without_labels_may_be_allowed(folded: Path) -> None:
+    found = rows(folded)
+    found[0]["new"] = "Forest"
+    sheet(folded, {name: [row[name] for row in found] for name in found[0]})
+    words = ("gate", folded, "--crs", CRS, "--polygon", "parcel", "--answers", "new", "--against", "old")
+    assert "1 of 400 answers in column new of folds.csv are 'Forest'" in refused(*words)
+    assert ask(*words, "--also-class", "Forest").exit_code == 0
+
+
+def test_one_block_says_its_difference_and_nothing_more(folded: Path) -> None:
+    words = ("gate", folded, "--crs", CRS, "--polygon", "parcel", "--answers", "new", "--against", "old")
+    found = json.loads(ask(*words, "--block-m", 1e7).stdout)
+    columns = points()
+    right = [np.mean([a == b for a, b in zip(columns[c], columns["label"], strict=True)]) for c in ("new", "old")]
+    assert found["outcome"] == "INSUFFICIENT_EVIDENCE"
+    assert found["difference"]["value"] == pytest.approx(right[0] - right[1])
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--halo-px", -2), "cannot reach -2 pixels"),
+        (("--method", "knndm"), "add --area RASTER or --mapped POINTS"),
+        (("--method", "time"), "add --date COLUMN"),
+        (("--method", "environment"), "add --feature COLUMN"),
+        (("--x", "nowhere"), "no column 'nowhere'"),
+    ],
+)
+def test_what_is_missing_is_named_as_the_command_line_names_it(
+    tmp_path: Path, words: tuple[object, ...], sentence: str
+) -> None:
+    source = sheet(tmp_path / "points.csv", points())
+    assert sentence in refused("folds", source, "--crs", CRS, "--block-m", 2000, *words)
+
+
+def test_the_file_that_is_read_is_never_written_over(tmp_path: Path) -> None:
+    source = sheet(tmp_path / "points.csv", points())
+    before = source.read_bytes()
+    assert "is the file that is read" in refused("folds", source, "--crs", CRS, "--block-m", 2000, "--out", source)
+    assert source.read_bytes() == before

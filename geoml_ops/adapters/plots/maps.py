@@ -144,7 +144,7 @@ def fold_map(
         for fold in sorted({int(f) for f in folds}, key=lambda f: (f < 0, f)):
             mine = folds == fold
             colour = GROUPS[fold % len(GROUPS)] if fold >= 0 else PALE
-            label = f"fold {fold + 1}" if fold >= 0 else "left out (buffer)"
+            label = f"fold {fold}" if fold >= 0 else "left out (buffer)"
             axes.scatter(eastings[mine] / 1e3, northings[mine] / 1e3, s=4, c=colour, lw=0, zorder=2)
             entries.append(Line2D([], [], marker="o", ls="", ms=6, color=colour, label=f"{label}  {int(mine.sum()):,}"))
         legend_below(axes, entries)

@@ -137,9 +137,12 @@ def rule(
 
 
 def _effect(counted: Counted, metric: str) -> Effect:
-    """The difference; without two blocks anything between -1 and 1."""
+    """The difference; without two blocks its interval is -1 to 1."""
     n_blocks = counted.blocks.shape[1]
-    return difference(counted, metric) if n_blocks > 1 else Effect(0.0, 2.0, 1.0, n_blocks)
+    if n_blocks > 1:
+        return difference(counted, metric)
+    whole = [float(metric_of(counts.sum(axis=0), metric)) for counts in counted.blocks] if n_blocks else [0.0, 0.0]
+    return Effect(whole[0] - whole[1], 2.0, 1.0, n_blocks)
 
 
 def _beside(held: Paired, counts: Counts, metric: str) -> tuple[BesideTest, ...]:
