@@ -147,7 +147,7 @@ def test_a_killed_demo_goes_on_to_the_end_and_leaves_nothing_running(demo: Demo)
     again_s = demo.to_the_end()
     assert demo.nouns() == made
     assert again_s < (killed_s + resumed_s) / 2
-    assert demo.said().count("done before") == len(read_json(demo.workspace / "demo" / "progress.json"))
+    assert "turn is complete" in demo.said(), "a complete turn is answered at once"
     assert demo.gone_after_s(20) < 20
     _note(
         "killed_and_resumed",
