@@ -121,10 +121,7 @@ def write_bundle(
     bundle = Bundle(
         evaluation=evaluation,
         version="version-00000000000000aa",
-        sensor="sentinel-2-l1c",
-        bands=BANDS,
-        radiometry=DECLARED,
-        pixel_m=10.0,
+        contract=SENTINEL_2_L1C.subset(BANDS).model_copy(update={"radiometry": DECLARED}),
         features=BANDS,
         classes=CLASSES,
         colours=COLOURS,

@@ -6,8 +6,10 @@ import types
 from datetime import UTC, datetime
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 
+
+from geoml_ops.core.experiment import Range
 from geoml_ops.core.flow import NOUNS
 from geoml_ops.core.grid import Bounds
 from geoml_ops.core.noun import Noun
@@ -33,6 +35,9 @@ NAMED_AFTER_A_ROLE = {
     "subject": "scene",
     "scenes": "scene",
     "labels": "labels",
+    "ancillaries": "ancillary",
+    "covariates": "covariate",
+    "compared_with": "explanation",
     "verdicts": "verdict",
     "optimism_plan": "plan",
     "challenger": "entry",
@@ -57,6 +62,8 @@ def every_noun() -> list[Noun]:
 def _fields(model: type[BaseModel], parents: tuple[str, ...] = ()) -> dict[str, Any]:
     if model is Bounds:
         return {"left": 0.0, "bottom": 0.0, "right": 10.0, "top": 10.0}
+    if model is Range:
+        return {"low": 1.0, "high": 2.0}
     hints = get_type_hints(model)
     return {
         name: _parent(name, hints[name])
@@ -75,6 +82,8 @@ def _parent(name: str, hint: Any) -> Any:
 
 
 def _example(hint: Any, name: str) -> Any:
+    if hint is JsonValue:
+        return "some value"
     origin, parts = get_origin(hint), get_args(hint)
     if origin is Literal:
         return parts[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from geoml_ops.core.errors import BadInput
 from geoml_ops.core.folding import FoldRules
@@ -20,10 +20,105 @@ class MapClass(Value):
 
 
 class Sampling(Value):
-    """How polygons become samples."""
+    """How labels become samples.
+
+    Attributes:
+        per_polygon: largest number of samples of one polygon.
+        per_class: largest number of samples of one class (drawn at random among its units); None for all.
+        least_apart_m: samples of one raster of labels keep at least this distance; 0 for none.
+        weight_field: field of the label file that says how much a sample counts; empty for all the same.
+        seed: of the draw.
+    """
 
     per_polygon: int = Field(60, ge=1)
+    per_class: int | None = Field(None, ge=1)
+    least_apart_m: float = Field(0.0, ge=0)
+    weight_field: str = ""
     seed: int = 0
+
+
+CovariateKind = Literal["terrain", "distance", "network_distance", "season", "objects", "texture", "lag"]
+
+
+class CovariateRules(Value):
+    """How bands are made once per scene that no graph can make: ``domain/covariates`` has one module per kind.
+
+    Attributes:
+        make: what kind of covariate.
+        of: names of ancillary deliveries (terrain, distance, network distance), or features and bands in the
+            language of ``features`` (season, objects, texture, lag).
+        products: which of the kind's products, in the order of the bands; each becomes a band
+            ``<name>_<product>``.
+        options: what else the kind can be told.
+    """
+
+    make: CovariateKind
+    of: tuple[str, ...] = Field(min_length=1)
+    products: tuple[str, ...] = Field(min_length=1)
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class SelectionRules(Value):
+    """How features are chosen; inside every fold again, so that the choice is scored with the rest.
+
+    Attributes:
+        method: ``vif`` (collinearity, without the labels), ``permutation``, ``rfe`` or ``boruta``.
+        most: largest number of features that stay; None leaves it to the method.
+        options: what else the method can be told.
+    """
+
+    method: Literal["vif", "permutation", "rfe", "boruta"]
+    most: int | None = Field(None, ge=1)
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class Range(Value):
+    """Where a parameter may lie: between two numbers, or one of several values.
+
+    Attributes:
+        low: least value.
+        high: greatest value.
+        log: whether factors count rather than differences.
+        whole: whether only whole numbers are meant.
+        choices: the values; then there is neither low nor high.
+    """
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    whole: bool = False
+    choices: tuple[JsonValue, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Range:
+        numbers = self.low is not None and self.high is not None
+        if numbers == bool(self.choices) or (self.low is None) != (self.high is None):
+            raise ValueError("a range has either low and high, or choices")
+        if self.low is not None and self.high is not None and not self.low < self.high:
+            raise ValueError(f"low {self.low:g} is not below high {self.high:g}")
+        if self.log and (self.low is None or self.low <= 0):
+            raise ValueError("a range on a log scale begins above 0")
+        return self
+
+
+class TuningRules(Value):
+    """How parameters are searched for; always in spatial folds, nested inside those that count.
+
+    Attributes:
+        trials: sets of parameters that are tried in each search.
+        seed: of the sampler.
+        prune: whether a trial is given up between folds once it is clearly worse than the median of the others.
+        startup: trials that are drawn at random before the sampler learns, and before anything is pruned.
+        workers: processes that work on one search.
+        space: family to parameter to range; families that are not named here are searched as the registry says.
+    """
+
+    trials: int = Field(30, ge=2)
+    seed: int = 0
+    prune: bool = True
+    startup: int = Field(8, ge=1)
+    workers: int = Field(1, ge=1, le=64)
+    space: dict[str, dict[str, Range]] = Field(default_factory=dict)
 
 
 class GateRules(Value):
@@ -80,12 +175,15 @@ class Experiment(Value):
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{1,60}$")
     sensor: str
     features: tuple[str, ...] = Field(min_length=1)
+    covariates: dict[str, CovariateRules] = Field(default_factory=dict)
     classes: dict[str, MapClass] = Field(min_length=2)
     ignored_labels: tuple[str, ...] = ()
     sampling: Sampling = Sampling()
     folds: FoldRules = FoldRules()
     other_folds: tuple[FoldRules, ...] = ()
-    families: dict[str, dict[str, float | int | str]] = Field(min_length=1)
+    families: dict[str, dict[str, JsonValue]] = Field(min_length=1)
+    selection: SelectionRules | None = None
+    tuning: TuningRules = TuningRules()
     gate: GateRules = GateRules()
     uncertainty: Uncertainty = Uncertainty()
 

@@ -2,7 +2,8 @@
 
 ::
 
-    Scene, Labels -> Verdict -> Version -> FeatureTable -> FoldPlan -> Evaluation
+    Scene, Labels, Ancillary -> Verdict -> Version -> Covariate -> FeatureTable -> FoldPlan
+                  -> Selection, Study -> Evaluation -> Explanation
                   -> Bundle -> Entry -> Judgement -> (service) -> Prediction -> Drift -> Decision -> Retrain
 
 A noun is frozen, strict JSON. Its id follows from its content, so the same inputs give the same id
@@ -15,9 +16,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, JsonValue, field_validator
 
-from geoml_ops.core.bands import Radiometry, Resampling
+from geoml_ops.core.bands import Band, Contract, Radiometry, Resampling, contract_for
 from geoml_ops.core.evidence import (
     Applicability,
     BesideTest,
@@ -32,6 +33,7 @@ from geoml_ops.core.evidence import (
     Score,
     Spending,
 )
+from geoml_ops.core.experiment import CovariateRules, SelectionRules, TuningRules
 from geoml_ops.core.folding import NO_BUFFER, Audit, BlockSize, Estimand, FoldRules, Matching, Method
 from geoml_ops.core.grid import Bounds, Grid, Value
 from geoml_ops.core.noun import FileRef, Noun, digest
@@ -44,18 +46,24 @@ Action = Literal["none", "fix ingest", "collect labels", "retrain", "look"]
 
 
 class BandSource(Value):
-    """Where one band of a scene came from and how it reached the common grid."""
+    """Where one band of a scene came from and how it reached the common grid.
+
+    ``declared`` is the band's own radiometry where it is not the scene's (a thermal band).
+    """
 
     name: str
     file: FileRef
     gsd_m: float
     resampling: Resampling
+    declared: Radiometry | None = None
 
 
 class Scene(Noun):
     """One acquisition on one grid. ``file`` is the harmonised raster, delivered numbers untouched."""
 
     kind: ClassVar[str] = "scene"
+    schema_now: ClassVar[int] = 2
+    version_of_schema: int = Field(2, alias="schema")
     name: str
     sensor: str
     acquired: datetime
@@ -82,6 +90,23 @@ class Labels(Noun):
     bounds: Bounds
     class_field: str
     n_polygons: dict[str, int]
+    file: FileRef
+
+
+class Ancillary(Noun):
+    """One delivery of ground that is neither imagery nor labels: an elevation model, roads, a river network.
+
+    ``bands`` names what a raster holds, ``fields`` what a vector file's records say; the other is empty.
+    """
+
+    kind: ClassVar[str] = "ancillary"
+    name: str
+    form: Literal["raster", "vector"]
+    crs: str
+    bounds: Bounds
+    unit: str = ""
+    bands: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
     file: FileRef
 
 
@@ -115,15 +140,36 @@ class Version(Noun):
     """One state of all accepted scenes and labels: a commit of the store and the hash of its data."""
 
     kind: ClassVar[str] = "version"
-    parent_fields: ClassVar[tuple[str, ...]] = ("scenes", "labels", "verdicts")
+    schema_now: ClassVar[int] = 2
+    version_of_schema: int = Field(2, alias="schema")
+    parent_fields: ClassVar[tuple[str, ...]] = ("scenes", "labels", "ancillaries", "verdicts")
     rev: str = Field(pattern=r"^[0-9a-f]{40}$")
     data: str = Field(pattern=r"^[0-9a-f]{32}\.dir$")
     scenes: tuple[str, ...]
     labels: tuple[str, ...]
+    ancillaries: tuple[str, ...] = ()
     verdicts: tuple[str, ...]
 
 
 # --- train -----------------------------------------------------------------------------------
+
+
+class Covariate(Noun):
+    """Named bands on the grid of a scene that no graph can make, made once (a float32 raster, NaN for nothing).
+
+    ``scenes`` begins with the one whose grid it is on; a season is made of several. The bands' names are
+    ``<name>_<product>``; a model reads them like those of a sensor.
+    """
+
+    kind: ClassVar[str] = "covariate"
+    parent_fields: ClassVar[tuple[str, ...]] = ("scenes", "ancillaries")
+    name: str
+    rules: CovariateRules
+    scenes: tuple[str, ...] = Field(min_length=1)
+    ancillaries: tuple[str, ...] = ()
+    grid: Grid
+    bands: tuple[Band, ...]
+    file: FileRef
 
 
 class FeatureTable(Noun):
@@ -135,13 +181,14 @@ class FeatureTable(Noun):
     """
 
     kind: ClassVar[str] = "table"
-    schema_now: ClassVar[int] = 2
-    version_of_schema: int = Field(2, alias="schema")
-    parent_fields: ClassVar[tuple[str, ...]] = ("version",)
+    schema_now: ClassVar[int] = 3
+    version_of_schema: int = Field(3, alias="schema")
+    parent_fields: ClassVar[tuple[str, ...]] = ("version", "covariates")
     version: str
     experiment: str
     feature_graph: str
     features: tuple[str, ...]
+    covariates: tuple[str, ...] = ()
     n_samples: dict[str, int]
     left_out: dict[str, int] = Field(default_factory=dict)
     file: FileRef
@@ -205,6 +252,47 @@ class FoldPlan(Noun):
         return {**kept, "rules": rules}
 
 
+class Selection(Noun):
+    """Which features a rule keeps: on all samples, and in how many folds it would have kept each.
+
+    ``measured`` holds the number the rule went by, ``because`` a sentence for each feature that was left out.
+    """
+
+    kind: ClassVar[str] = "selection"
+    parent_fields: ClassVar[tuple[str, ...]] = ("table", "plan")
+    table: str
+    plan: str
+    family: str
+    rules: SelectionRules
+    kept: tuple[str, ...]
+    kept_share: dict[str, float]
+    measured: dict[str, float]
+    because: dict[str, str]
+
+
+class Study(Noun):
+    """A finished search for parameters of one family over spatial folds: the best, and what it was best of.
+
+    ``value`` is the best trial's score in the metric over the folds it was searched with. It flatters; what
+    counts is the score of the evaluation that names this study, in which the search was run again inside
+    every fold.
+    """
+
+    kind: ClassVar[str] = "study"
+    parent_fields: ClassVar[tuple[str, ...]] = ("table", "plan")
+    table: str
+    plan: str
+    family: str
+    rules: TuningRules
+    metric: str
+    n_trials: int
+    n_pruned: int
+    best: dict[str, JsonValue]
+    value: float
+    default_value: float | None = None
+    trials: FileRef
+
+
 class Evaluation(Noun):
     """Pooled out-of-fold scores of one recipe, and the predictions they came from (a Parquet file).
 
@@ -215,14 +303,15 @@ class Evaluation(Noun):
     """
 
     kind: ClassVar[str] = "evaluation"
-    schema_now: ClassVar[int] = 2
-    version_of_schema: int = Field(2, alias="schema")
-    parent_fields: ClassVar[tuple[str, ...]] = ("table", "plan", "optimism_plan", "selected_from")
+    schema_now: ClassVar[int] = 3
+    version_of_schema: int = Field(3, alias="schema")
+    parent_fields: ClassVar[tuple[str, ...]] = ("table", "plan", "optimism_plan", "selected_from", "study")
     table: str
     plan: str
     optimism_plan: str
     family: str
-    params: dict[str, float | int | str]
+    params: dict[str, JsonValue]
+    study: str = ""
     estimand: Estimand
     classes: tuple[str, ...]
     scores: dict[str, Score]
@@ -233,9 +322,32 @@ class Evaluation(Noun):
     confusion: tuple[tuple[int, ...], ...]
     reliability: tuple[Bin, ...] = ()
     importance: dict[str, float] = Field(default_factory=dict)
+    importance_per_fold: dict[str, tuple[float, ...]] = Field(default_factory=dict)
     others: tuple[Panel, ...] = ()
     selected_from: tuple[str, ...] = ()
     predictions: FileRef
+
+
+class Explanation(Noun):
+    """What a model's answers to a sample of rows are made of (SHAP values, a Parquet file).
+
+    ``importance`` is the mean absolute value per class and feature, ``base`` the mean answer per class,
+    ``additivity_gap`` by how much base and values miss the answer at worst. ``compared_with`` names the
+    explanation of the champion on the same rows, ``shift`` per feature the change of its share of importance.
+    """
+
+    kind: ClassVar[str] = "explanation"
+    parent_fields: ClassVar[tuple[str, ...]] = ("evaluation", "compared_with")
+    evaluation: str
+    method: str
+    n_rows: int
+    classes: tuple[str, ...]
+    importance: dict[str, dict[str, float]]
+    base: dict[str, float]
+    additivity_gap: float
+    compared_with: str = ""
+    shift: dict[str, float] = Field(default_factory=dict)
+    values: FileRef
 
 
 # --- publish ---------------------------------------------------------------------------------
@@ -255,15 +367,12 @@ class Bundle(Noun):
     """One ONNX graph with its names and digest: all that a service needs. ``file`` is the graph."""
 
     kind: ClassVar[str] = "bundle"
-    schema_now: ClassVar[int] = 2
-    version_of_schema: int = Field(2, alias="schema")
+    schema_now: ClassVar[int] = 3
+    version_of_schema: int = Field(3, alias="schema")
     parent_fields: ClassVar[tuple[str, ...]] = ("evaluation",)
     evaluation: str
     version: str
-    sensor: str
-    bands: tuple[str, ...]
-    radiometry: Radiometry
-    pixel_m: float
+    contract: Contract
     features: tuple[str, ...]
     classes: tuple[str, ...]
     colours: tuple[str, ...]
@@ -273,6 +382,34 @@ class Bundle(Noun):
     parity: Parity
     file: FileRef
     reference: FileRef
+
+    @property
+    def sensor(self) -> str:
+        """Name of the contract's sensor."""
+        return self.contract.sensor
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Names of the bands that the graph reads, in its order."""
+        return self.contract.names
+
+    @property
+    def radiometry(self) -> Radiometry:
+        """The one that scenes are brought to."""
+        return self.contract.radiometry
+
+    @property
+    def pixel_m(self) -> float:
+        """Edge of a pixel in metres."""
+        return self.contract.pixel_m
+
+    @classmethod
+    def upgraded(cls, content: dict[str, Any]) -> dict[str, Any]:
+        """Until schema 3 a bundle named its sensor, and the contract was that of the program that read it."""
+        contract = contract_for(content["sensor"]).subset(content["bands"])
+        own = {"radiometry": Radiometry.model_validate(content["radiometry"]), "pixel_m": float(content["pixel_m"])}
+        kept = {name: content[name] for name in content if name not in ("sensor", "bands", "radiometry", "pixel_m")}
+        return {**kept, "contract": contract.model_copy(update=own).model_dump(mode="json")}
 
 
 class Entry(Noun):
@@ -491,11 +628,16 @@ NOUNS: dict[str, type[Noun]] = {
     for noun in (
         Scene,
         Labels,
+        Ancillary,
         Verdict,
         Version,
+        Covariate,
         FeatureTable,
         FoldPlan,
+        Selection,
+        Study,
         Evaluation,
+        Explanation,
         Bundle,
         Entry,
         Judgement,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.ort import Answer, Graph
 from geoml_ops.adapters.registry import Opened, Registry, Release, open_bundle
-from geoml_ops.core.bands import Contract, contract_for
+from geoml_ops.core.bands import Contract
 from geoml_ops.core.errors import NotFound, Refused
 from geoml_ops.core.flow import Bundle, Entry
 from geoml_ops.domain.tiling import Run
@@ -40,8 +40,7 @@ class Model:
     @property
     def contract(self) -> Contract:
         """The bands it reads, in its order and radiometry."""
-        contract = contract_for(self.bundle.sensor).subset(self.bundle.bands)
-        return contract.model_copy(update={"radiometry": self.bundle.radiometry})
+        return self.bundle.contract
 
 
 def champion(places: Places, registry: Registry, current: Model | None = None) -> Model:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.ort import Graph
 from geoml_ops.adapters.registry import open_bundle
-from geoml_ops.core.bands import contract_for
 from geoml_ops.core.errors import BadInput
 from geoml_ops.core.flow import Bundle, Evaluation, FeatureTable, FoldPlan, Version
 from geoml_ops.core.folding import Estimand
@@ -142,10 +141,8 @@ def _answers(places: Places, version: Version, keys: Columns, bundle: Bundle) ->
     """Returns the class that a bundle answers for each pixel, 255 where it has none, ``(n,)``."""
     opened = open_bundle(places.bundles, bundle.file.sha256, bundle.id)
     graph = Graph(opened.graph)
-    whole = contract_for(bundle.sensor).subset(bundle.bands)
-    contract = whole.model_copy(update={"radiometry": bundle.radiometry})
     out = np.full(len(keys["row"]), NODATA_CLASS, dtype=np.uint8)
-    for tile in ground.tiles(places, version, keys, contract, TILE_PX):
+    for tile in ground.tiles(places, version, keys, bundle.contract, TILE_PX):
         classes = classify_array(tile.dn, graph.run, TILE_PX, bundle.halo_px).classes
         out[tile.index] = classes[tile.rows, tile.cols]
     return out

@@ -16,10 +16,7 @@ FILE = FileRef(path="model.onnx", sha256="a" * 64, size=1234)
 BUNDLE = Bundle(
     evaluation="evaluation-0000000000000000",
     version="version-0000000000000000",
-    sensor="sentinel-2-l1c",
-    bands=("B04", "B08"),
-    radiometry=SENTINEL_2_L1C.radiometry,
-    pixel_m=10.0,
+    contract=SENTINEL_2_L1C.subset(("B04", "B08")),
     features=("NDVI",),
     classes=("built", "water"),
     colours=("#d7263d", "#2a6fbb"),

@@ -143,10 +143,7 @@ def _model(learned: _Learned) -> Model:
     described = Bundle(
         evaluation="evaluation-00000000000000aa",
         version="version-00000000000000aa",
-        sensor=SENTINEL_2_L1C.sensor,
-        bands=_BANDS,
-        radiometry=SENTINEL_2_L1C.radiometry,
-        pixel_m=SENTINEL_2_L1C.pixel_m,
+        contract=SENTINEL_2_L1C.subset(_BANDS),
         features=_FEATURES,
         classes=_EXPERIMENT.class_names,
         colours=tuple(entry.colour for entry in _EXPERIMENT.classes.values()),

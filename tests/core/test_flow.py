@@ -14,6 +14,7 @@ from geoml_ops.core.evidence import Score
 from geoml_ops.core.flow import (
     NOUNS,
     BandSource,
+    Bundle,
     Check,
     Decision,
     FoldPlan,
@@ -215,19 +216,53 @@ def test_a_plan_of_schema_1_keeps_its_name_and_its_meaning() -> None:
     assert plan.as_json()["schema"] == 2
 
 
-@pytest.mark.parametrize("kind", [kind for kind in NOUNS.values() if kind.schema_now == 2 and kind is not FoldPlan])
-def test_a_noun_of_schema_1_lacks_only_what_has_a_default(kind: type[Noun]) -> None:
-    new = {
-        "table": {"ground"}, "evaluation": {"per_class", "reliability", "importance", "others", "selected_from"},
-        "bundle": {"applicability", "conformal"}, "prediction": {"outside_share", "mean_set_size"},
-        "judgement": {
+#: What each schema brought, by kind: none of it was there before.
+BROUGHT: dict[str, dict[int, set[str]]] = {
+    "scene": {2: set()},
+    "version": {2: {"ancillaries"}},
+    "table": {2: {"ground"}, 3: {"covariates"}},
+    "evaluation": {
+        2: {"per_class", "reliability", "importance", "others", "selected_from"},
+        3: {"study", "importance_per_fold"},
+    },
+    "bundle": {2: {"applicability", "conformal"}, 3: {"contract"}},
+    "prediction": {2: {"outside_share", "mean_set_size"}},
+    "judgement": {
+        2: {
             "ground", "previous", "mode", "estimand", "p_inferior", "p_superior", "classes", "beside", "guards",
             "spending", "blocks", "reason",
-        },
-    }[kind.kind]  # fmt: skip
-    written = {name: value for name, value in any_noun(kind).as_json().items() if name not in new} | {"schema": 1}
+        }
+    },
+}  # fmt: skip
+OLD_BUNDLE = {
+    "sensor": "sentinel-2-l1c", "bands": ["B08", "B04"], "pixel_m": 10.0,
+    "radiometry": {"scale": 1e-4, "offset_dn": 0.0, "nodata": 0.0},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "schema"),
+    [(kind, n) for kind in NOUNS.values() if kind is not FoldPlan for n in range(1, kind.schema_now)],
+    ids=lambda value: str(getattr(value, "kind", value)),
+)
+def test_a_noun_of_an_older_schema_lacks_only_what_has_a_default(kind: type[Noun], schema: int) -> None:
+    new = set().union(*(fields for since, fields in BROUGHT[kind.kind].items() if since > schema))
+    written = {name: value for name, value in any_noun(kind).as_json().items() if name not in new} | {"schema": schema}
+    if kind is Bundle:
+        written |= OLD_BUNDLE
     noun = kind.from_json(written)
     if kind is not Prediction:
         assert noun.id == f"{kind.kind}-{digest(written)[:16]}"
+    if isinstance(noun, Bundle):
+        assert (noun.sensor, noun.bands, noun.pixel_m) == ("sentinel-2-l1c", ("B04", "B08"), 10.0)
     with pytest.raises(ValidationError, match="Extra inputs"):
         kind.from_json(written | {"surprise": 1})
+
+
+def test_the_bands_of_a_scene_of_before_they_had_a_radiometry_of_their_own_have_that_of_the_scene() -> None:
+    written = any_noun(Scene).as_json() | {"schema": 1}
+    written["bands"] = [{n: v for n, v in band.items() if n != "declared"} for band in written["bands"]]
+    noun = Scene.from_json(written)
+    assert isinstance(noun, Scene)
+    assert [band.declared for band in noun.bands] == [None] * len(noun.bands)
+    assert noun.id == f"scene-{digest(written)[:16]}"

@@ -33,8 +33,7 @@ EVALUATION = Evaluation(
     per_class_f1={"built": 0.51}, per_fold=(0.6, 0.7), confusion=((101, 19), (7, 33)), predictions=FILE,
 )  # fmt: skip
 BUNDLE = Bundle(
-    evaluation=EVALUATION.id, version=TABLE.version, sensor="sentinel-2-l1c", bands=("B04", "B08"),
-    radiometry=SENTINEL_2_L1C.radiometry, pixel_m=10.0, features=("NDVI",), classes=EVALUATION.classes,
+    evaluation=EVALUATION.id, version=TABLE.version, contract=SENTINEL_2_L1C.subset(("B04", "B08")), features=("NDVI",), classes=EVALUATION.classes,
     colours=("#d7263d", "#2a6fbb"), halo_px=0,
     parity=Parity(rows={"clean": 500}, worst={"clean": 3e-7}, n_label_mismatches=0, tolerance=1e-5, passed=True),
     file=FILE, reference=FILE,
