@@ -93,14 +93,47 @@ def read_points(path: Path) -> Points:
         BadInput: another format, several layers, no EPSG code, or not readable.
         TooLarge: beyond the stated limits.
     """
+    layer = read_layer(path)
+    with _as_bad_input(path):
+        empty = np.array([g is None or shapely.is_empty(g) for g in layer.geometries], dtype=bool)
+        places = np.full((len(layer.geometries), 2), np.nan)
+        if not empty.all():
+            places[~empty] = shapely.get_coordinates(shapely.point_on_surface(layer.geometries[~empty]))
+    return Points(crs=layer.crs, places=places, columns=layer.columns)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Geometries of any kind with their attributes.
+
+    Attributes:
+        crs: ``EPSG:<code>``.
+        geometries: ``(n,)`` shapely geometries; None where a row has none.
+        columns: attributes by name, each ``(n,)``; text and missing values as ``object``.
+    """
+
+    crs: str
+    geometries: NDArray[np.object_]
+    columns: dict[str, NDArray[Any]]
+
+
+def read_layer(path: Path) -> Layer:
+    """Returns the geometries of a file and all their attributes.
+
+    Args:
+        path: a GeoPackage with one layer, or a GeoJSON FeatureCollection.
+
+    Raises:
+        BadInput: another format, several layers, no EPSG code, or not readable.
+        TooLarge: beyond the stated limits.
+    """
     geopackage = _is_geopackage(path)
     with _as_bad_input(path):
         crs, geometries, columns = _geopackage_columns(path) if geopackage else _geojson_columns(path)
-        empty = np.array([g is None or shapely.is_empty(g) for g in geometries], dtype=bool)
-        places = np.full((len(geometries), 2), np.nan)
-        if not empty.all():
-            places[~empty] = shapely.get_coordinates(shapely.point_on_surface(geometries[~empty]))
-    return Points(crs=_known_crs(path, crs), places=places, columns=columns)
+        n_vertices = int(shapely.get_num_coordinates(geometries).sum())
+    if n_vertices > MOST_VERTICES:
+        raise TooLarge(f"{path.name} has {n_vertices} vertices; the limit is {MOST_VERTICES}.", "simplify it")
+    return Layer(crs=_known_crs(path, crs), geometries=geometries, columns=columns)
 
 
 def write_polygons(

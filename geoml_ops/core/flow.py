@@ -373,6 +373,7 @@ class Bundle(Noun):
     evaluation: str
     version: str
     contract: Contract
+    covariates: dict[str, CovariateRules] = Field(default_factory=dict)
     features: tuple[str, ...]
     classes: tuple[str, ...]
     colours: tuple[str, ...]

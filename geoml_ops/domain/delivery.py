@@ -46,6 +46,17 @@ class LabelsDelivery(Value):
     class_field: str = Field(min_length=1, max_length=120)
 
 
+class AncillaryDelivery(Value):
+    """``delivery.yaml`` of ground that is neither imagery nor labels: one raster or one file of geometries.
+
+    ``unit`` is that of a raster's numbers, ``m`` for an elevation model.
+    """
+
+    kind: Literal["ancillary"]
+    file: str
+    unit: str = Field("", max_length=40)
+
+
 @dataclass(frozen=True)
 class Product:
     """What ``MTD_MSIL1C.xml`` says; None where it is silent."""

@@ -21,30 +21,37 @@ TOLERANCE = 1e-5
 TIE = 1e-6
 """Share of the threshold within which a sample may count as closer than it or not."""
 SATURATED = 65535.0
+HOLES_SHARE = 0.2
 Rows = dict[str, NDArray[np.float32]]
 
 
 def rows_of_all_kinds(dn: NDArray[np.float32], *, most: int = 20_000, seed: int = 0) -> Rows:
-    """Returns rows to compare, by kind; each array ``(row, band)`` in the graph's radiometry.
+    """Returns rows to compare, by kind; each array has the shape of ``dn`` but for its length.
+
+    Features that look at the ground around a pixel are asked with that ground: then there is one more kind,
+    with holes around the pixel.
 
     Args:
-        dn: DN of real samples ``(row, band)``, NaN where not observed.
+        dn: DN of real samples ``(row, band)``, or with what lies around them ``(row, band, k, k)``, in the graph's
+            radiometry, NaN where not observed.
         most: rows of the kind ``clean``; the other kinds have a tenth of it.
         seed: of the choice of rows and bands.
 
     Raises:
         BadInput: no row is observed in all bands.
     """
-    observed = dn[np.isfinite(dn).all(axis=1)]
+    around = dn.reshape(*dn.shape[:2], *(dn.shape[2:] or (1, 1)))
+    centre = around.shape[2] // 2
+    observed = around[np.isfinite(around[:, :, centre, centre]).all(axis=1)]
     if not len(observed):
         raise BadInput(f"None of {len(dn)} samples is observed in all {dn.shape[1]} bands.")
     rng = np.random.default_rng(seed)
     clean = observed[np.sort(rng.permutation(len(observed))[:most])]
     few = clean[np.sort(rng.permutation(len(clean))[: max(1, min(len(clean), most // 10))])]
-    one = np.zeros(few.shape, dtype=np.bool_)
+    one = np.zeros((*few.shape[:2], 1, 1), dtype=np.bool_)
     one[np.arange(len(few)), rng.integers(0, few.shape[1], len(few))] = True
-    below = few - np.quantile(clean, 0.5, axis=0).astype(np.float32)
-    return {
+    below = few - np.quantile(clean[:, :, centre, centre], 0.5, axis=0).astype(np.float32)[:, None, None]
+    rows = {
         "clean": clean,
         "one band missing": np.where(one, np.float32(np.nan), few),
         "all bands missing": np.full_like(few[:1], np.nan),
@@ -54,6 +61,11 @@ def rows_of_all_kinds(dn: NDArray[np.float32], *, most: int = 20_000, seed: int 
         "all bands saturated": np.full_like(few[:1], SATURATED),
         "negative after offset": below,
     }
+    if centre:
+        holes = rng.random(few.shape) < HOLES_SHARE
+        holes[:, :, centre, centre] = False
+        rows["holes around"] = np.where(holes, np.float32(np.nan), few)
+    return {kind: values.reshape(len(values), *dn.shape[1:]) for kind, values in rows.items()}
 
 
 @dataclass(frozen=True)

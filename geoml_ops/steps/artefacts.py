@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.ort import Graph
 from geoml_ops.adapters.registry import open_bundle
-from geoml_ops.core.errors import BadInput
+from geoml_ops.core.errors import BadInput, Refused
 from geoml_ops.core.flow import Bundle, Evaluation, FeatureTable, FoldPlan, Version
 from geoml_ops.core.folding import Estimand
 from geoml_ops.domain.folds import evidence_blocks, far_from, part
 from geoml_ops.domain.gate import Known, Paired, Ruling, Stake, apart, rule
-from geoml_ops.domain.tiling import NODATA_CLASS, classify_array
+from geoml_ops.domain.tiling import NODATA_CLASS, classify_window
 from geoml_ops.steps import ground
 from geoml_ops.steps.experiments import experiment_of
+from geoml_ops.steps.features import FeatureSource
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.samples import Columns, Tabled, open_table
 
@@ -140,10 +141,16 @@ def compare_artefacts(
 def _answers(places: Places, version: Version, keys: Columns, bundle: Bundle) -> NDArray[np.uint8]:
     """Returns the class that a bundle answers for each pixel, 255 where it has none, ``(n,)``."""
     opened = open_bundle(places.bundles, bundle.file.sha256, bundle.id)
-    graph = Graph(opened.graph)
+    graph, shelf = Graph(opened.graph), Shelf(places.nouns)
+    learned = shelf.get(FeatureTable, shelf.get(Evaluation, bundle.evaluation).table)
+    source = FeatureSource(places, version, experiment_of(places, learned.experiment), bundle.features)
+    if source.contract != bundle.contract:
+        raise Refused(
+            f"{bundle.id} reads {bundle.sensor} otherwise than this program does now.", "train and publish it again"
+        )
     out = np.full(len(keys["row"]), NODATA_CLASS, dtype=np.uint8)
-    for tile in ground.tiles(places, version, keys, bundle.contract, TILE_PX):
-        classes = classify_array(tile.dn, graph.run, TILE_PX, bundle.halo_px).classes
+    for tile in ground.tiles(places, source, keys, TILE_PX):
+        classes = classify_window(tile.around, graph.run, source.halo_px).classes
         out[tile.index] = classes[tile.rows, tile.cols]
     return out
 

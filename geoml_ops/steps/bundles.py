@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import shapely
@@ -16,28 +17,32 @@ from geoml_ops.adapters.configs import read_policy
 from geoml_ops.adapters.crs import reproject
 from geoml_ops.adapters.mlm import model_item
 from geoml_ops.adapters.nouns import Shelf
-from geoml_ops.adapters.onnx import bundle_graph, feature_graph, head_graph
+from geoml_ops.adapters.onnx import bundle_graph, head_graph
 from geoml_ops.adapters.ort import Answer, Graph
 from geoml_ops.adapters.registry import GRAPH, NOUN, REFERENCE, open_bundle
-from geoml_ops.core.bands import Contract, contract_for
+from geoml_ops.core.bands import Contract
 from geoml_ops.core.errors import NotFound, Refused
+from geoml_ops.core.experiment import CovariateRules
 from geoml_ops.core.flow import Bundle, Entry, Evaluation, FeatureTable, FoldPlan, Judgement, Scene, Version
 from geoml_ops.core.noun import FileRef
 from geoml_ops.domain import parity
 from geoml_ops.domain.applicability import References
 from geoml_ops.domain.card import card
-from geoml_ops.domain.features import bands_needed
 from geoml_ops.domain.fitting import Fitted
 from geoml_ops.platform.files import sha256_of, whole_file, whole_folder, write_json, write_text
 from geoml_ops.steps import ground
 from geoml_ops.steps.applying import area_of, sets_of
 from geoml_ops.steps.experiments import experiment_of
+from geoml_ops.steps.features import FeatureSource
 from geoml_ops.steps.models import open_model
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.samples import open_table
 
 CARD, ITEM = "card.html", "item.json"
 _EDGE_POINTS = 5
+MOST_NUMBERS = 60_000_000
+"""Of DN that are compared at most: a wide window around few samples, a narrow one around many."""
+MOST_AT_ONCE = 1 << 20
 
 
 def known_bundle(places: Places, evaluation_id: str) -> Bundle | None:
@@ -61,7 +66,8 @@ def make_bundle(places: Places, evaluation: Evaluation) -> Bundle:
     """
     table = Shelf(places.nouns).get(FeatureTable, evaluation.table)
     experiment, version = experiment_of(places, table.experiment), Shelf(places.nouns).get(Version, table.version)
-    contract = _contract(experiment.sensor, table.features)
+    source = FeatureSource(places, version, experiment, table.features)
+    contract = source.contract
     fitted, tabled = open_model(places, evaluation), open_table(places, table)
     head = _head(fitted, evaluation, table.features)
     colours = tuple(entry.colour for entry in experiment.classes.values())
@@ -78,9 +84,11 @@ def make_bundle(places: Places, evaluation: Evaluation) -> Bundle:
     content = bundle_graph(table.features, contract, head, evaluation.classes, says, area.references)
     graph = Graph(content)
     tile_px = read_policy(places.policy).drift.tile_px
-    tiles = list(ground.tiles(places, version, tabled.keys, contract, tile_px))
-    asked = _Asked(fitted, table.features, contract, head, graph, area.references)
-    agreement = parity.compare(asked.answers(ground.sample_dn(tiles)))
+    tiles = list(ground.tiles(places, source, tabled.keys, tile_px))
+    asked = _Asked(fitted, Graph(source.content), Graph(head), graph, area.references)
+    k = 2 * source.halo_px + 1
+    patches = ground.sample_patches(tiles, most=max(200, min(20_000, MOST_NUMBERS // (len(contract.bands) * k * k))))
+    agreement = parity.compare(asked.answers(patches))
     parity.require(agreement)
     with whole_folder(places.bundles / hashlib.sha256(content).hexdigest()) as part:
         (part / GRAPH).write_bytes(content)
@@ -92,7 +100,8 @@ def make_bundle(places: Places, evaluation: Evaluation) -> Bundle:
             features=table.features,
             classes=evaluation.classes,
             colours=colours,
-            halo_px=0,
+            halo_px=source.halo_px,
+            covariates={name: rules for name, rules in experiment.covariates.items() if _reads(contract, name, rules)},
             applicability=area.noun,
             conformal=sets,
             parity=agreement,
@@ -124,9 +133,9 @@ def card_of(places: Places, bundle: Bundle, judgement: Judgement | None = None, 
     )
 
 
-def _contract(sensor: str, features: Sequence[str]) -> Contract:
-    whole = contract_for(sensor)
-    return whole.subset(bands_needed(features, whole))
+def _reads(contract: Contract, name: str, rules: CovariateRules) -> bool:
+    """Says whether a contract has bands of a covariate."""
+    return any(f"{name}_{product}" in contract.names for product in rules.products)
 
 
 def _head(fitted: Fitted, evaluation: Evaluation, features: Sequence[str]) -> bytes:
@@ -145,36 +154,54 @@ class _Asked:
     """Everybody who has to say the same about the same rows."""
 
     fitted: Fitted
-    features: Sequence[str]
-    contract: Contract
-    head: bytes
+    columns_of: Graph
+    head: Graph
     graph: Graph
     references: References
 
     def answers(self, samples: NDArray[np.float32]) -> dict[str, parity.Answers]:
-        """Returns what they say about rows of every kind, made of the DN ``(sample, band)`` of samples."""
-        columns_of, head_alone = Graph(feature_graph(self.features, self.contract)), Graph(self.head)
-        said: dict[str, parity.Answers] = {}
-        for kind, rows in parity.rows_of_all_kinds(samples).items():
-            dn = np.ascontiguousarray(rows.T[None, :, :, None])
-            columns = columns_of.features(dn)
-            flat = np.ascontiguousarray(columns[0, :, :, 0].T)
-            answer = self.graph.run(dn)
-            said[kind] = parity.Answers(
-                exists=np.asarray(np.isfinite(flat).all(axis=1)),
-                fitted=self.fitted.probability(flat),
-                head=head_alone.head(columns)[0, :, :, 0].T,
-                bundle=answer.probability[0, :, :, 0].T,
-                valid=answer.valid[0, 0, :, 0],
-                nearness=self._nearness(flat, answer),
-            )
-        return said
+        """Returns what they say about rows of every kind, made of the DN ``(sample, band, k, k)`` of samples."""
+        return {kind: self._said(rows) for kind, rows in parity.rows_of_all_kinds(samples).items()}
 
-    def _nearness(self, flat: NDArray[np.float32], answer: Answer) -> parity.Nearness:
-        if answer.dissimilarity is None or answer.density is None:
+    def _said(self, rows: NDArray[np.float32]) -> parity.Answers:
+        n, _, k, _ = rows.shape
+        # Pixels that nothing around matters to are one image; others are a batch of small ones, asked in their middle.
+        dn = np.ascontiguousarray(rows[:, :, 0, 0].T[None, :, :, None]) if k == 1 else rows
+        asked = [self.graph.run(part) for part in _parts(dn)]
+        columns = np.concatenate([_middle(self.columns_of.features(part)) for part in _parts(dn)])
+        said = [_middle(answer.probability) for answer in asked]
+        head = self.head.head(np.ascontiguousarray(columns.T[None, :, :, None]))
+        return parity.Answers(
+            exists=np.asarray(np.isfinite(columns).all(axis=1)),
+            fitted=self.fitted.probability(columns),
+            head=head[0, :, :, 0].T,
+            bundle=np.concatenate(said),
+            valid=np.concatenate([_middle(answer.valid) for answer in asked])[:n, 0],
+            nearness=self._nearness(columns, asked),
+        )
+
+    def _nearness(self, columns: NDArray[np.float32], asked: Sequence[Answer]) -> parity.Nearness:
+        far, near = [a.dissimilarity for a in asked], [a.density for a in asked]
+        if any(layer is None for layer in (*far, *near)):
             raise Refused("The graph does not say how dissimilar pixels are to its references.")
-        far, near = answer.dissimilarity[0, 0, :, 0], answer.density[0, 0, :, 0]
-        return parity.Nearness(flat, self.references, far, near)
+        flat = [
+            np.concatenate([_middle(layer) for layer in layers if layer is not None])[:, 0] for layers in (far, near)
+        ]
+        return parity.Nearness(columns, self.references, *flat)
+
+
+def _parts(dn: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Returns a batch in pieces of at most :data:`MOST_AT_ONCE` pixels."""
+    many = max(1, MOST_AT_ONCE // (dn.shape[2] * dn.shape[3]))
+    return [dn[first : first + many] for first in range(0, len(dn), many)]
+
+
+def _middle(layer: NDArray[Any]) -> NDArray[Any]:
+    """Returns ``(row, channel)``: of one image every pixel, of a batch of small ones the middle of each."""
+    n, _, height, width = layer.shape
+    if width == 1:
+        return np.ascontiguousarray(layer[0, :, :, 0].T) if n == 1 else layer[:, :, 0, 0]
+    return np.ascontiguousarray(layer[:, :, height // 2, width // 2])
 
 
 def _item(

@@ -17,13 +17,17 @@ from pydantic import ValidationError
 from geoml_ops.adapters.configs import plain_yaml
 from geoml_ops.core.errors import BadInput, NotFound
 from geoml_ops.core.noun import FileRef, digest
-from geoml_ops.domain.delivery import LabelsDelivery, SceneDelivery, is_name
+from geoml_ops.domain.delivery import AncillaryDelivery, LabelsDelivery, SceneDelivery, is_name
 from geoml_ops.platform.files import sha256_of, sync_folder, whole_folder, write_text
 from geoml_ops.steps.places import Places
 
 DECLARATION = "delivery.yaml"
 MOST_FILES, MOST_DEPTH, MOST_YAML_BYTES = 500, 6, 64 << 10
-_KINDS: dict[str, type[SceneDelivery] | type[LabelsDelivery]] = {"scene": SceneDelivery, "labels": LabelsDelivery}
+_KINDS: dict[str, type[SceneDelivery] | type[LabelsDelivery] | type[AncillaryDelivery]] = {
+    "scene": SceneDelivery,
+    "labels": LabelsDelivery,
+    "ancillary": AncillaryDelivery,
+}
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,7 @@ def _walk(folder: Path, problems: list[str]) -> Iterator[Path]:
                 yield path
 
 
-def declared(delivery: Delivery) -> SceneDelivery | LabelsDelivery:
+def declared(delivery: Delivery) -> SceneDelivery | LabelsDelivery | AncillaryDelivery:
     """Returns the content of ``delivery.yaml``.
 
     Raises:

@@ -9,16 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from geoml_ops.adapters import raster
-from geoml_ops.adapters.dvc import Store
 from geoml_ops.adapters.nouns import Shelf
-from geoml_ops.core.bands import Contract, to_contract
-from geoml_ops.core.errors import Refused
-from geoml_ops.core.flow import Scene, Version
+from geoml_ops.core.flow import Scene
 from geoml_ops.core.grid import Grid
 from geoml_ops.domain.sketch import Columns, sketch_tiles
-from geoml_ops.domain.tiling import Run, classify_array
-from geoml_ops.platform.files import sha256_of
+from geoml_ops.domain.tiling import Run, classify_window
+from geoml_ops.steps.features import FeatureSource
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.samples import Columns as Keys
 
@@ -32,6 +28,7 @@ class Tile:
     Attributes:
         grid: where it is.
         dn: float32 ``(band, y, x)`` in the contract's bands and radiometry, NaN where not observed.
+        around: the same with the halo of the features on each side.
         rows: row of each of its samples, inside the tile.
         cols: column of each of its samples, inside the tile.
         index: position of each of its samples among all that were asked for.
@@ -39,39 +36,39 @@ class Tile:
 
     grid: Grid
     dn: NDArray[np.float32]
+    around: NDArray[np.float32]
     rows: NDArray[np.int64]
     cols: NDArray[np.int64]
     index: NDArray[np.int64]
 
 
-def tiles(places: Places, version: Version, keys: Keys, contract: Contract, tile_px: int) -> Iterator[Tile]:
+def tiles(places: Places, source: FeatureSource, keys: Keys, tile_px: int) -> Iterator[Tile]:
     """Yields the tiles that hold samples, by scene, row and column.
 
     Args:
         places: where things are.
-        version: the state of the data that the samples were drawn from.
+        source: of the features; its bands and halo are read.
         keys: ``scene``, ``row`` and ``col`` of each sample.
-        contract: the bands that are wanted.
         tile_px: edge of a tile, counted from the scene's north-west corner.
 
     Raises:
         Refused: a scene of the version is not the file its noun names.
     """
+    halo = source.halo_px
     for scene_id in sorted(set(keys["scene"].astype(str))):
         scene = Shelf(places.nouns).get(Scene, scene_id)
-        path = Store(places.store, places.remote).at(version.rev, scene.file.path)
-        if sha256_of(path) != scene.file.sha256:
-            raise Refused(f"{scene.file.path} of {version.id} is not the file its noun names.", "restore the store")
-        positions = contract.order(raster.describe(path).names)
+        found = source.imagery(scene)
         mine = np.flatnonzero(keys["scene"].astype(str) == scene_id)
         rows, cols = keys["row"][mine], keys["col"][mine]
         for window in scene.grid.tiles(tile_px):
             here = (rows >= window.row) & (rows < window.row + window.height)
             here &= (cols >= window.col) & (cols < window.col + window.width)
             if here.any():
-                dn = to_contract(raster.read(path, window, positions), scene.declared, contract)
+                corner = window.row - halo, window.col - halo
+                around = found.read(*corner, window.height + 2 * halo, window.width + 2 * halo)
+                dn = np.ascontiguousarray(around[:, halo : halo + window.height, halo : halo + window.width])
                 inside = scene.grid.inside(window)
-                yield Tile(inside, dn, rows[here] - window.row, cols[here] - window.col, mine[here])
+                yield Tile(inside, dn, around, rows[here] - window.row, cols[here] - window.col, mine[here])
 
 
 def reference(found: list[Tile], bands: tuple[str, ...], classes: tuple[str, ...], run: Run) -> Columns:
@@ -87,7 +84,7 @@ def reference(found: list[Tile], bands: tuple[str, ...], classes: tuple[str, ...
 
     def look(tile: Tile) -> Columns:
         size = max(tile.grid.shape)
-        layers = classify_array(tile.dn, run, size, threads=1)
+        layers = classify_window(tile.around, run, (tile.around.shape[1] - tile.dn.shape[1]) // 2)
         codes, confidence = layers.classes, layers.confidence
         return sketch_tiles(tile.dn, bands, tile.grid, size, classes=codes, confidence=confidence, class_names=classes)
 
@@ -99,6 +96,21 @@ def reference(found: list[Tile], bands: tuple[str, ...], classes: tuple[str, ...
     return columns
 
 
-def sample_dn(found: list[Tile]) -> NDArray[np.float32]:
-    """Returns the DN of every sample, ``(sample, band)``, in the tiles' order."""
-    return np.concatenate([tile.dn[:, tile.rows, tile.cols].T for tile in found])
+def sample_patches(found: list[Tile], most: int, seed: int = 0) -> NDArray[np.float32]:
+    """Returns the DN of samples and of what their features look at, ``(sample, band, k, k)`` with ``k = 2 halo + 1``.
+
+    Args:
+        found: the tiles.
+        most: largest number of samples; beyond it they are drawn at random.
+        seed: of that draw.
+    """
+    total = sum(len(tile.rows) for tile in found)
+    drawn = np.zeros(total, dtype=bool)
+    drawn[np.random.default_rng(seed).permutation(total)[:most]] = True
+    parts, first = [], 0
+    for tile in found:
+        mine = np.flatnonzero(drawn[first : first + len(tile.rows)])
+        k, first = tile.around.shape[1] - tile.dn.shape[1] + 1, first + len(tile.rows)
+        views = np.lib.stride_tricks.sliding_window_view(tile.around, (k, k), axis=(1, 2))
+        parts.append(np.moveaxis(views[:, tile.rows[mine], tile.cols[mine]], 0, 1))
+    return np.ascontiguousarray(np.concatenate(parts))

@@ -11,10 +11,11 @@ from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.core.errors import BadInput, NotFound
 from geoml_ops.core.flow import Check, Scene, Verdict
 from geoml_ops.core.noun import digest
-from geoml_ops.domain.delivery import SceneDelivery, is_name
+from geoml_ops.domain.delivery import AncillaryDelivery, SceneDelivery, is_name
 from geoml_ops.platform.files import whole_folder
 from geoml_ops.platform.locks import only_one
 from geoml_ops.platform.log import logger
+from geoml_ops.steps.ancillaries import read_ancillary
 from geoml_ops.steps.deliveries import Delivery, declared, open_delivery, quarantine, waiting
 from geoml_ops.steps.drop import accepted_before, accepted_scenes, collect, kind_of, or_storage_full
 from geoml_ops.steps.harmonise import Judged, read_labels, read_scene
@@ -96,6 +97,8 @@ def _read(places: Places, delivery: Delivery, judged: Judged, scratch: Path) -> 
     said = declared(delivery)
     if isinstance(said, SceneDelivery):
         read_scene(delivery, said, judged, scratch)
+    elif isinstance(said, AncillaryDelivery):
+        read_ancillary(delivery, said, judged, scratch)
     else:
         read_labels(delivery, said, _scenes_now(places), _known_labels(places), judged, scratch)
 

@@ -15,9 +15,10 @@ from geoml_ops.domain.folds import evidence_blocks, far_from, materialise
 from geoml_ops.domain.gate import NO_SKILL, Known, Paired, Ruling, Stake, admit, rule
 from geoml_ops.steps.answers import Answers, keep_answers, open_answers
 from geoml_ops.steps.experiments import experiment_of
+from geoml_ops.steps.features import features_at
 from geoml_ops.steps.models import builder
 from geoml_ops.steps.places import Places
-from geoml_ops.steps.samples import Tabled, features_at, open_table
+from geoml_ops.steps.samples import Tabled, open_table
 
 
 def compare(
@@ -124,7 +125,7 @@ def champion_in_folds(places: Places, champion: Evaluation, plan: FoldPlan) -> F
         raise BadInput(f"The champion learned in {held.samples.crs}, the plan is in {asked.samples.crs}.")
     features = asked.features
     if (old.feature_graph, old.features) != (new.feature_graph, new.features):
-        features = features_at(places, shelf.get(Version, new.version), asked.keys, old.features, recipe.sensor)
+        features = features_at(places, shelf.get(Version, new.version), asked.keys, old.features, recipe)
     n, k, twin = len(asked.samples), len(classes), _twins(held, asked)
     probability, no_skill = np.full((n, k), np.nan), np.full(n, -1, dtype=np.int64)
     fold, build = np.full(n, -1, dtype=np.int64), builder(champion.family, champion.params, recipe)

@@ -56,6 +56,16 @@ class Places:
         return self.workspace / "experiments"
 
     @property
+    def covariates(self) -> Path:
+        """Rasters of bands that were made for a scene, named by content."""
+        return self.workspace / "covariates"
+
+    @property
+    def studies(self) -> Path:
+        """Searches for parameters, one folder each; a killed one goes on from there."""
+        return self.workspace / "studies"
+
+    @property
     def tables(self) -> Path:
         """Feature tables and out-of-fold predictions (Parquet), named by content."""
         return self.workspace / "tables"

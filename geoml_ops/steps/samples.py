@@ -6,34 +6,26 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from geoml_ops.adapters import raster
 from geoml_ops.adapters.crs import is_metric, reproject
-from geoml_ops.adapters.dvc import Store
 from geoml_ops.adapters.nouns import Shelf
-from geoml_ops.adapters.onnx import feature_graph
-from geoml_ops.adapters.ort import Graph
 from geoml_ops.adapters.tables import Table, read_table
 from geoml_ops.adapters.vector import read_polygons
-from geoml_ops.core.bands import Contract, contract_for, to_contract
-from geoml_ops.core.errors import BadInput, Refused
+from geoml_ops.core.errors import BadInput
 from geoml_ops.core.experiment import Experiment
 from geoml_ops.core.flow import FeatureTable, Labels, Scene, Version
-from geoml_ops.core.grid import Grid, Window
-from geoml_ops.core.noun import FileRef
-from geoml_ops.domain.features import bands_needed
+from geoml_ops.core.grid import Grid
 from geoml_ops.domain.folds import PredictionPoints, Samples
 from geoml_ops.domain.sampling import choose, polygon_ids
-from geoml_ops.platform.files import sha256_of
+from geoml_ops.steps.features import FeatureSource
+from geoml_ops.steps.imagery import file_of
 from geoml_ops.steps.places import Places
 
-READ_PX = 256
 GROUND_PIXELS = 4000
 Columns = dict[str, NDArray[Any]]
 
@@ -98,8 +90,16 @@ def _tabled(table: Table, names: Sequence[str], days: Mapping[str, int], points:
     )
 
 
-def draw(places: Places, version: Version, experiment: Experiment) -> tuple[Columns, dict[str, str], dict[str, int]]:
+def draw(
+    places: Places, version: Version, experiment: Experiment, source: FeatureSource
+) -> tuple[Columns, dict[str, str], dict[str, int]]:
     """Returns the samples of a version with their features.
+
+    Args:
+        places: where things are.
+        version: whose scenes and labels they are.
+        experiment: what to draw.
+        source: computes the features.
 
     Returns:
         Columns by name, ordered by scene, row and column; what the table says about itself; and how many
@@ -120,14 +120,14 @@ def draw(places: Places, version: Version, experiment: Experiment) -> tuple[Colu
             "train on scenes of one UTM zone",
         )
     left_out: dict[str, int] = {}
-    parts = [_of_scene(places, version, scene, experiment, left_out) for scene in scenes]
+    parts = [_of_scene(places, version, scene, experiment, source, left_out) for scene in scenes]
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     _every_class(columns["code"], experiment, left_out)
     says = {"crs": systems[0], "pixel_m": repr(scenes[0].grid.pixel_m), "classes": json.dumps(experiment.class_names)}
     return columns, says, left_out
 
 
-def draw_ground(places: Places, version: Version, experiment: Experiment) -> Columns:
+def draw_ground(places: Places, version: Version, experiment: Experiment, source: FeatureSource) -> Columns:
     """Returns pixels spread at random over everything that was observed, with their features.
 
     They stand for "this map" wherever folds or applicability ask what will be mapped: scenes count by
@@ -136,13 +136,13 @@ def draw_ground(places: Places, version: Version, experiment: Experiment) -> Col
     shelf = Shelf(places.nouns)
     scenes = [shelf.get(Scene, scene) for scene in sorted(version.scenes)]
     scenes = one_per_acquisition(scene for scene in scenes if scene.sensor == experiment.sensor)
-    contract, rng = contract_for(experiment.sensor), np.random.default_rng(experiment.sampling.seed)
+    rng = np.random.default_rng(experiment.sampling.seed)
     sizes = np.array([scene.grid.width * scene.grid.height for scene in scenes], dtype=np.float64)
     parts: list[Columns] = []
     for scene, share in zip(scenes, sizes / sizes.sum(), strict=True):
         drawn = rng.choice(scene.grid.width * scene.grid.height, min(_ground(share), int(sizes.min())), replace=False)
         rows, cols = np.divmod(np.sort(drawn), scene.grid.width)
-        values = _features(places, version, scene, rows, cols, experiment.features, contract)
+        values = source.at(scene, rows, cols)
         seen = np.isfinite(values).all(axis=1)
         easting, northing = scene.grid.centres(rows[seen], cols[seen])
         parts.append(
@@ -152,7 +152,7 @@ def draw_ground(places: Places, version: Version, experiment: Experiment) -> Col
                 "col": cols[seen],
                 "easting": easting,
                 "northing": northing,
-                **{name: values[seen, position] for position, name in enumerate(experiment.features)},
+                **{name: values[seen, position] for position, name in enumerate(source.features)},
             }
         )
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -173,24 +173,13 @@ def one_per_acquisition(scenes: Iterable[Scene]) -> list[Scene]:
     return sorted(newest.values(), key=lambda s: s.id)
 
 
-def features_at(
-    places: Places, version: Version, keys: Columns, features: Sequence[str], sensor: str
-) -> NDArray[np.float32]:
-    """Returns features ``(n, features)`` of pixels given by ``scene``, ``row``, ``col``; NaN where one does not exist.
-
-    The feature graph computes them, the same one that serves.
-    """
-    contract = contract_for(sensor)
-    out = np.full((len(keys["row"]), len(features)), np.nan, dtype=np.float32)
-    for scene_id in np.unique(keys["scene"].astype(str)):
-        mine = np.flatnonzero(keys["scene"] == scene_id)
-        scene = Shelf(places.nouns).get(Scene, str(scene_id))
-        out[mine] = _features(places, version, scene, keys["row"][mine], keys["col"][mine], features, contract)
-    return out
-
-
 def _of_scene(
-    places: Places, version: Version, scene: Scene, experiment: Experiment, left_out: dict[str, int]
+    places: Places,
+    version: Version,
+    scene: Scene,
+    experiment: Experiment,
+    source: FeatureSource,
+    left_out: dict[str, int],
 ) -> Columns:
     shapes, names, codes, origins = _polygons(places, version, scene, experiment)
     chosen = choose(
@@ -201,8 +190,7 @@ def _of_scene(
         per_polygon=experiment.sampling.per_polygon,
         seed=experiment.sampling.seed,
     )
-    contract = contract_for(scene.sensor)
-    values = _features(places, version, scene, chosen.rows, chosen.cols, experiment.features, contract)
+    values = source.at(scene, chosen.rows, chosen.cols)
     # The graph answers only where every feature is a finite number; nothing is learned from elsewhere.
     seen = np.isfinite(values).all(axis=1)
     for reason, count in {**chosen.left_out, "pixels_not_observed": int((~seen).sum())}.items():
@@ -221,7 +209,7 @@ def _of_scene(
         "polygon": np.asarray(names, dtype=object)[polygon],
         "labels": np.asarray(origins, dtype=object)[polygon],
         "code": np.asarray(codes, dtype=np.int64)[polygon],
-        **{name: values[:, position] for position, name in enumerate(experiment.features)},
+        **{name: values[:, position] for position, name in enumerate(source.features)},
     }
 
 
@@ -235,7 +223,7 @@ def _polygons(
     origins: list[str] = []
     for labels_id in version.labels:
         labels = Shelf(places.nouns).get(Labels, labels_id)
-        polygons = read_polygons(_file(places, version, labels.file), labels.class_field)
+        polygons = read_polygons(file_of(places, version, labels.file), labels.class_field)
         mapped = [experiment.code_of(label or "") for label in polygons.labels]
         keep = [p for p, code in enumerate(mapped) if code is not None and not shapely.is_empty(polygons.geometries[p])]
         keep = [p for p in keep if polygons.geometries[p] is not None]
@@ -245,41 +233,6 @@ def _polygons(
         codes += [code for p in keep if (code := mapped[p]) is not None]
         origins += [labels_id] * len(keep)
     return shapes, names, codes, origins
-
-
-def _features(
-    places: Places,
-    version: Version,
-    scene: Scene,
-    rows: NDArray[np.int64],
-    cols: NDArray[np.int64],
-    features: Sequence[str],
-    contract: Contract,
-) -> NDArray[np.float32]:
-    """Returns features ``(n, features)`` of a scene's pixels, read window by window around them."""
-    path = _file(places, version, scene.file)
-    bands = bands_needed(features, contract)
-    wanted = contract.subset(bands)
-    positions = wanted.order(raster.describe(path).names)
-    graph = Graph(feature_graph(features, contract))
-    out = np.full((len(rows), len(features)), np.nan, dtype=np.float32)
-    tile = (rows // READ_PX) * (scene.grid.width // READ_PX + 1) + cols // READ_PX
-    for number in np.unique(tile):
-        mine = np.flatnonzero(tile == number)
-        row, col = int(rows[mine].min()), int(cols[mine].min())
-        height, width = int(rows[mine].max()) - row + 1, int(cols[mine].max()) - col + 1
-        delivered = raster.read(path, Window(col=col, row=row, width=width, height=height), positions)
-        dn = to_contract(delivered, scene.declared, wanted)
-        out[mine] = graph.features(dn[None])[0][:, rows[mine] - row, cols[mine] - col].T
-    return out
-
-
-def _file(places: Places, version: Version, file: FileRef) -> Path:
-    """Returns a file of a version, to read only, once its digest is the noun's."""
-    path = Store(places.store, places.remote).at(version.rev, file.path)
-    if sha256_of(path) != file.sha256:
-        raise Refused(f"{file.path} of {version.id} is not the file its noun names.", "restore the store")
-    return path
 
 
 def _every_class(codes: NDArray[np.int64], experiment: Experiment, left_out: dict[str, int]) -> None:

@@ -10,18 +10,17 @@ import hashlib
 import numpy as np
 
 from geoml_ops.adapters.nouns import Shelf
-from geoml_ops.adapters.onnx import feature_graph
 from geoml_ops.adapters.tables import is_whole, write_table
-from geoml_ops.core.bands import contract_for
 from geoml_ops.core.errors import NotFound
-from geoml_ops.core.flow import FeatureTable, FoldPlan, Retrain, Version, kind_of
+from geoml_ops.core.flow import FeatureTable, FoldPlan, Retrain, Scene, Version, kind_of
 from geoml_ops.core.folding import FoldRules
 from geoml_ops.domain.folds import plan_for
 from geoml_ops.platform.log import logger
 from geoml_ops.steps.blocks import block_size, with_edge
 from geoml_ops.steps.experiments import current_experiment, experiment_of
+from geoml_ops.steps.features import FeatureSource, reach_px
 from geoml_ops.steps.places import Places
-from geoml_ops.steps.samples import draw, draw_ground, open_table
+from geoml_ops.steps.samples import Columns, draw, draw_ground, open_table
 
 _log = logger("train")
 
@@ -59,25 +58,33 @@ def tabulate(places: Places, version_id: str) -> FeatureTable:
     """
     shelf, experiment = Shelf(places.nouns), current_experiment(places)
     version = shelf.get(Version, version_id)
-    graph = hashlib.sha256(feature_graph(experiment.features, contract_for(experiment.sensor))).hexdigest()
+    source = FeatureSource(places, version, experiment)
+    graph = hashlib.sha256(source.content).hexdigest()
     for known in shelf.all(FeatureTable):
         same = (known.version, known.experiment, known.feature_graph) == (version.id, experiment.id, graph)
         if same and known.ground and all(is_whole(places.tables, f) for f in (known.file, known.ground)):
             return known
-    columns, says, left_out = draw(places, version, experiment)
+    columns, says, left_out = draw(places, version, experiment, source)
     counts = np.bincount(columns["code"], minlength=len(experiment.class_names))
     table = FeatureTable(
         version=version.id,
         experiment=experiment.id,
         feature_graph=graph,
-        features=experiment.features,
+        features=source.features,
+        covariates=_covariates(source, version, columns, shelf),
         n_samples={name: int(count) for name, count in zip(experiment.class_names, counts, strict=True)},
         left_out=left_out,
         file=write_table(places.tables, columns, says),
-        ground=write_table(places.tables, draw_ground(places, version, experiment), says),
+        ground=write_table(places.tables, draw_ground(places, version, experiment, source), says),
     )
     _log.info("tabulated", table=table.id, version=version.id, samples=int(counts.sum()), **left_out)
     return shelf.put(table)
+
+
+def _covariates(source: FeatureSource, version: Version, columns: Columns, shelf: Shelf) -> tuple[str, ...]:
+    """Returns the ids of the covariates that the samples' scenes were given."""
+    scenes = [shelf.get(Scene, scene) for scene in sorted(set(columns["scene"].astype(str)))]
+    return tuple(dict.fromkeys(covariate.id for scene in scenes for covariate in source.covariates(scene)))
 
 
 def plan(places: Places, table_id: str) -> tuple[FoldPlan, ...]:
@@ -93,18 +100,18 @@ def plan(places: Places, table_id: str) -> tuple[FoldPlan, ...]:
     shelf = Shelf(places.nouns)
     table = shelf.get(FeatureTable, table_id)
     experiment, tabled = experiment_of(places, table.experiment), open_table(places, table)
-    samples, size = tabled.samples, None
+    samples, size, halo_px = tabled.samples, None, reach_px(places, experiment)
     written = [experiment.folds, *experiment.other_folds]
     automatic = [each for each in written if each.block_m == "auto"]
     if automatic:
-        size = block_size(samples, tabled.features, automatic[0], classes=experiment.class_names)
+        size = block_size(samples, tabled.features, automatic[0], halo_px=halo_px, classes=experiment.class_names)
     measured = {with_edge(each, size): size for each in automatic if size}
     rules, *others = (with_edge(each, size) if size else each for each in written)
     optimism = FoldRules(method="random", n_folds=rules.n_folds, block_m=rules.block_m, buffer_m=0.0, seed=rules.seed)
     asked = [(rules, 0), (optimism, 0), *((rules, repeat) for repeat in range(1, rules.repeats))]
     asked += [(other, repeat) for other in others for repeat in range(other.repeats)]
     plans = tuple(
-        shelf.put(plan_for(table.id, samples, each, repeat=repeat, block_size=measured.get(each)))
+        shelf.put(plan_for(table.id, samples, each, halo_px=halo_px, repeat=repeat, block_size=measured.get(each)))
         for each, repeat in asked
     )
     _log.info("planned", plans=[f"{p.id} {p.method}" for p in plans], blocks=plans[0].n_blocks, samples=len(samples))

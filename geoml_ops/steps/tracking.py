@@ -10,13 +10,14 @@ from pathlib import Path
 from geoml_ops.adapters.dvc import Store
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.core.errors import Refused
-from geoml_ops.core.flow import Labels, Scene, Verdict, Version
+from geoml_ops.core.flow import Ancillary, Labels, Scene, Verdict, Version
 from geoml_ops.platform.files import read_json, sha256_of, sync_folder
 from geoml_ops.platform.log import logger
 from geoml_ops.steps.drop import or_storage_full
 from geoml_ops.steps.places import Places
 
-_FOLDERS: dict[type[Scene] | type[Labels], str] = {Scene: "scenes", Labels: "labels"}
+Stored = Scene | Labels | Ancillary
+_FOLDERS: dict[type[Stored], str] = {Scene: "scenes", Labels: "labels", Ancillary: "ancillaries"}
 
 
 def track(places: Places, verdict_ids: Sequence[str] | None = None) -> Version | None:
@@ -38,33 +39,37 @@ def track(places: Places, verdict_ids: Sequence[str] | None = None) -> Version |
     shelf = Shelf(places.nouns)
     if verdict_ids is not None and not any(shelf.get(Verdict, v).accepted for v in verdict_ids):
         return None
-    newest: dict[tuple[str, str], tuple[Verdict, Scene | Labels]] = {}
+    newest: dict[tuple[str, str], tuple[Verdict, Stored]] = {}
     for verdict in shelf.all(Verdict):
         if verdict.accepted:
             noun = shelf.any(verdict.subject)
-            assert isinstance(noun, Scene | Labels)
+            assert isinstance(noun, Stored)
             newest[(_FOLDERS[type(noun)], noun.name)] = (verdict, noun)
     if not newest:
         return None
     ordered = [newest[key] for key in sorted(newest)]
     scenes = [noun for _, noun in ordered if isinstance(noun, Scene)]
     labels = [noun for _, noun in ordered if isinstance(noun, Labels)]
+    ancillaries = [noun for _, noun in ordered if isinstance(noun, Ancillary)]
     store = Store(places.store, places.remote)
     with or_storage_full(places), store.lock():
-        _lay_out(places, store, [*scenes, *labels])
+        _lay_out(places, store, [*scenes, *labels, *ancillaries])
         # Dated by its scenes, not by a clock: the same state is the same commit everywhere.
         when = max((int(scene.acquired.timestamp()) for scene in scenes), default=0)
-        rev, data = store.save(f"Hold {len(scenes)} scenes and {len(labels)} deliveries of labels", max(when, 0))
+        says = f"Hold {len(scenes)} scenes and {len(labels)} deliveries of labels"
+        says += f", {len(ancillaries)} of other ground" if ancillaries else ""
+        rev, data = store.save(says, max(when, 0))
     version = shelf.put(
         Version(
             rev=rev,
             data=data,
             scenes=tuple(noun.id for noun in scenes),
             labels=tuple(noun.id for noun in labels),
+            ancillaries=tuple(noun.id for noun in ancillaries),
             verdicts=tuple(verdict.id for verdict, _ in ordered),
         )
     )
-    for noun in (*scenes, *labels):
+    for noun in (*scenes, *labels, *ancillaries):
         shutil.rmtree(places.incoming / noun.id, ignore_errors=True)
     logger("track").info("tracked", version=version.id, scenes=len(scenes), labels=len(labels))
     return version
@@ -73,7 +78,7 @@ def track(places: Places, verdict_ids: Sequence[str] | None = None) -> Version |
 # --- the store's working tree ----------------------------------------------------------------
 
 
-def _lay_out(places: Places, store: Store, nouns: Sequence[Scene | Labels]) -> None:
+def _lay_out(places: Places, store: Store, nouns: Sequence[Stored]) -> None:
     """Makes the store's data folder hold exactly these nouns; each folder appears at once."""
     wanted = {f"{_FOLDERS[type(noun)]}/{noun.name}": noun for noun in nouns}
     shelf = Shelf(places.nouns)
@@ -81,7 +86,7 @@ def _lay_out(places: Places, store: Store, nouns: Sequence[Scene | Labels]) -> N
         inside = path.relative_to(store.data).as_posix()
         if inside in wanted:
             continue
-        kind = Scene if path.parent.name == "scenes" else Labels
+        kind = next((kind for kind, name in _FOLDERS.items() if name == path.parent.name), Labels)
         content = path / f"{kind.kind}.json"
         if not content.exists() or not shelf.path_of(kind.from_json(read_json(content)).id).exists():
             raise Refused(
@@ -105,7 +110,7 @@ def _lay_out(places: Places, store: Store, nouns: Sequence[Scene | Labels]) -> N
         sync_folder(goal.parent)
 
 
-def _holds(folder: Path, noun: Scene | Labels) -> bool:
+def _holds(folder: Path, noun: Stored) -> bool:
     file, content = folder / noun.file.path.rsplit("/", 1)[-1], folder / f"{noun.kind}.json"
     return (
         file.is_file()

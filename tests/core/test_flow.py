@@ -225,7 +225,7 @@ BROUGHT: dict[str, dict[int, set[str]]] = {
         2: {"per_class", "reliability", "importance", "others", "selected_from"},
         3: {"study", "importance_per_fold"},
     },
-    "bundle": {2: {"applicability", "conformal"}, 3: {"contract"}},
+    "bundle": {2: {"applicability", "conformal"}, 3: {"contract", "covariates"}},
     "prediction": {2: {"outside_share", "mean_set_size"}},
     "judgement": {
         2: {

@@ -151,3 +151,16 @@ def test_a_sample_exactly_at_the_threshold_may_count_or_not_and_one_clearly_with
         density_said[0] = said
         # Samples 0 and 3 both lie at 1.5 from there: either, both or none may be counted.
         assert parity_of(dataclasses.replace(edge, density=density_said)).passed == (2 <= said <= 4)
+
+
+def test_what_lies_around_a_pixel_is_asked_with_it_and_has_holes_of_its_own() -> None:
+    around = np.random.default_rng(5).integers(1, 4000, (300, 3, 5, 5)).astype(np.float32)
+    rows = rows_of_all_kinds(around, most=200)
+    assert rows["clean"].shape == (200, 3, 5, 5)
+    middle = rows["holes around"][:, :, 2, 2]
+    assert np.isfinite(middle).all()
+    assert 0.1 < np.isnan(rows["holes around"]).mean() < 0.25
+    lacking = np.isnan(rows["one band missing"])
+    assert (lacking.any(axis=(2, 3)) == lacking.all(axis=(2, 3))).all()
+    assert (lacking.any(axis=(2, 3)).sum(axis=1) == 1).all()
+    assert "holes around" not in rows_of_all_kinds(around[:, :, 2, 2], most=200)

@@ -6,6 +6,20 @@ sidecars, overviews or network; its size is judged before a pixel is read.
 
 from geoml_ops.adapters.raster.opening import LIMITS, Limits
 from geoml_ops.adapters.raster.reading import RasterFacts, describe, read, to_grid
-from geoml_ops.adapters.raster.writing import write_band, write_scene
+from geoml_ops.adapters.raster.warping import Extent, extent, warped
+from geoml_ops.adapters.raster.writing import write_band, write_layers, write_scene
 
-__all__ = ["LIMITS", "Limits", "RasterFacts", "describe", "read", "to_grid", "write_band", "write_scene"]
+__all__ = [
+    "LIMITS",
+    "Extent",
+    "Limits",
+    "RasterFacts",
+    "describe",
+    "extent",
+    "read",
+    "to_grid",
+    "warped",
+    "write_band",
+    "write_layers",
+    "write_scene",
+]

@@ -1,7 +1,8 @@
-"""What a raster says about itself, and its pixels."""
+"""What a raster says about itself, band by band, and its pixels."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +27,10 @@ class RasterFacts:
         grid: where its pixels are.
         names: band descriptions in file order; empty text where a band has none.
         dtype: numpy name of the type all bands share.
-        nodata: the number that stands for "not observed"; None when not declared.
-        declared: radiometry of all bands; None when the file does not declare one (GDAL scale is 1).
+        nodata: the number that stands for "not observed" in the first band; None when not declared.
+        radiometries: of each band; None where the file does not declare one (GDAL scale 1, offset 0, no unit).
+        units: of each band's values; empty text where a band has none.
+        wavelengths_nm: central wavelength of each band; None where the file does not tell.
         tags: dataset tags.
         n_bands: number of bands.
     """
@@ -36,9 +39,16 @@ class RasterFacts:
     names: tuple[str, ...]
     dtype: str
     nodata: float | None
-    declared: Radiometry | None
+    radiometries: tuple[Radiometry | None, ...]
+    units: tuple[str, ...]
+    wavelengths_nm: tuple[float | None, ...]
     tags: dict[str, str]
     n_bands: int
+
+    @property
+    def declared(self) -> Radiometry | None:
+        """The radiometry of all bands; None where one is not declared or they differ."""
+        return self.radiometries[0] if len(set(self.radiometries)) == 1 else None
 
 
 def describe(path: Path, limits: Limits = LIMITS) -> RasterFacts:
@@ -54,7 +64,9 @@ def describe(path: Path, limits: Limits = LIMITS) -> RasterFacts:
             names=tuple(name or "" for name in source.descriptions),
             dtype=str(source.dtypes[0]),
             nodata=None if source.nodata is None else float(source.nodata),
-            declared=_declared(source, path.name),
+            radiometries=tuple(_declared(source, i, path.name) for i in range(source.count)),
+            units=tuple((unit or "").strip() for unit in source.units),
+            wavelengths_nm=tuple(_wavelength(source, i) for i in range(source.count)),
             tags={str(k): str(v) for k, v in source.tags().items() if k != "AREA_OR_POINT"},
             n_bands=int(source.count),
         )
@@ -91,14 +103,30 @@ def read(
         return pixels
 
 
-def to_grid(path: Path, grid: Grid, how: Resampling, nodata: float = 0.0, limits: Limits = LIMITS) -> NDArray[Any]:
-    """Returns the only band of a file on ``grid``, ``(y, x)``.
+def to_grid(
+    path: Path,
+    grid: Grid,
+    how: Resampling,
+    nodata: float | None = 0.0,
+    limits: Limits = LIMITS,
+    *,
+    band: int | None = None,
+) -> NDArray[Any]:
+    """Returns one band of a file on ``grid``, ``(y, x)``.
+
+    Args:
+        path: a GeoTIFF or JP2 file.
+        grid: where the pixels should be.
+        how: the band's resampling in the contract.
+        nodata: the number that stands for "not observed"; None for none.
+        limits: what the file may be.
+        band: its position from 0; None for the only band of a file.
 
     Raises:
-        BadInput: several bands, another CRS or footprint, or pixels that the grid's do not divide.
+        BadInput: several bands and none chosen, another CRS or footprint, or pixels that the grid's do not divide.
     """
     facts = describe(path, limits)
-    if facts.n_bands != 1:
+    if band is None and facts.n_bands != 1:
         raise BadInput(f"{path.name} holds {facts.n_bands} bands.", "deliver one file per band")
     if facts.grid.crs != grid.crs:
         raise BadInput(
@@ -114,7 +142,9 @@ def to_grid(path: Path, grid: Grid, how: Resampling, nodata: float = 0.0, limits
             f"the scene's grid {grid.bounds.as_tuple()} in pixels of {grid.pixel_m:g} m.",
             "deliver all bands of one tile, each at its native pixel size",
         )
-    return refine(read(path, limits=limits)[0], factor, how, nodata)
+    layer = read(path, bands=[band or 0], limits=limits)[0]
+    # Nothing of an unsigned band equals a number outside its type, so -1 stands for "every number counts".
+    return layer if factor == 1 else refine(layer, factor, how, -1.0 if nodata is None else nodata)
 
 
 def _grid(source: Any, name: str) -> Grid:
@@ -133,18 +163,40 @@ def _grid(source: Any, name: str) -> Grid:
     )
 
 
-def _declared(source: Any, name: str) -> Radiometry | None:
-    said = set(zip(source.scales, source.offsets, strict=True))
-    if len(said) != 1:
-        raise BadInput(f"The bands of {name} declare {len(said)} different radiometries.", "declare one for all bands")
-    scale, offset = said.pop()
-    if scale == 1.0:
+def _declared(source: Any, band: int, name: str) -> Radiometry | None:
+    scale, offset = float(source.scales[band]), float(source.offsets[band])
+    # GDAL cannot tell a scale of 1 from none: only a unit or an offset beside it makes it a declaration.
+    if scale == 1.0 and offset == 0.0 and not (source.units[band] or "").strip():
         return None
-    if not scale > 0:
-        raise BadInput(f"{name} declares a scale of {scale:g}.", "declare a scale above 0")
-    # Offsets are stored in reflectance: -0.1 / 1e-4 has to come back as -1000 exactly.
+    if not (scale > 0 and math.isfinite(scale) and math.isfinite(offset)):
+        raise BadInput(
+            f"Band {band + 1} of {name} declares a scale of {scale:g} and an offset of {offset:g}.",
+            "declare a scale above 0",
+        )
+    nodata = source.nodatavals[band]
+    # Offsets are stored in the band's unit: -0.1 / 1e-4 has to come back as -1000 exactly.
     return Radiometry(
-        scale=float(scale),
+        scale=scale,
         offset_dn=round(offset / scale, 6),
-        nodata=0.0 if source.nodata is None else float(source.nodata),
+        nodata=0.0 if nodata is None else float(nodata) if math.isfinite(nodata) else None,
     )
+
+
+def _wavelength(source: Any, band: int) -> float | None:
+    """Returns the central wavelength of a band in nm, from the items that GDAL and ENVI write; None where there is none."""
+    for tags, name, to_nm in (
+        (source.tags(band + 1, ns="IMAGERY"), "CENTRAL_WAVELENGTH_UM", 1000.0),
+        (source.tags(band + 1), "wavelength", 0.0),
+        (source.tags(band + 1), "WAVELENGTH", 0.0),
+    ):
+        try:
+            value = float(tags[name])
+        except (KeyError, ValueError):
+            continue
+        unit = (tags.get(f"{name}_units") or tags.get(f"{name}_UNIT") or "").lower()
+        # Without a unit: no band is centred at 100 micrometres or below 100 nanometres.
+        micrometres = unit.startswith("micro") or unit in ("um", "µm") or (not unit and value < 100)
+        factor = to_nm or (1000.0 if micrometres else 1.0)
+        if value > 0 and math.isfinite(value):
+            return value * factor
+    return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,12 @@ CHUNK_PX = 256
 
 def write_scene(
     path: Path,
-    dn: NDArray[np.unsignedinteger],
+    dn: NDArray[Any],
     grid: Grid,
     contract: Contract,
     declared: Radiometry,
     tags: Mapping[str, str] | None = None,
+    own: Mapping[str, Radiometry] | None = None,
 ) -> None:
     """Writes delivered numbers as one tiled GeoTIFF that says all a reader needs; whole or absent.
 
@@ -36,9 +37,10 @@ def write_scene(
         path: where the file appears.
         dn: ``(band, y, x)`` in the contract's band order and type.
         grid: where the pixels are.
-        contract: names the bands.
+        contract: names the bands and their units.
         declared: the scene's own radiometry, kept as GDAL scale, offset and nodata.
         tags: dataset tags.
+        own: by band, the radiometry that is not ``declared``; a GeoTIFF holds one nodata number, ``declared``'s.
 
     Raises:
         StorageFull: no space left; an older file under ``path`` is untouched.
@@ -46,14 +48,18 @@ def write_scene(
     """
     if dn.shape != (len(contract.bands), *grid.shape) or dn.dtype.name != contract.dtype:
         raise ValueError(f"{dn.dtype} {dn.shape} does not fit {contract.sensor} on {grid.shape}")
+    rules = [(own or {}).get(name, declared) for name in contract.names]
+    if any(rule.nodata != declared.nodata for rule in rules):
+        raise ValueError("the bands of one file share their nodata number")
     with _written(path, dn, grid, declared.nodata) as target:
         target.descriptions = contract.names
-        target.scales = [declared.scale] * len(contract.bands)
-        target.offsets = [declared.offset_dn * declared.scale] * len(contract.bands)
+        target.scales = [rule.scale for rule in rules]
+        target.offsets = [rule.offset_dn * rule.scale for rule in rules]
+        target.units = [band.unit for band in contract.bands]
         target.update_tags(**dict(tags or {}))
 
 
-def write_band(path: Path, dn: NDArray[np.unsignedinteger], grid: Grid) -> None:
+def write_band(path: Path, dn: NDArray[Any], grid: Grid) -> None:
     """Writes one band ``(y, x)`` as a bare GeoTIFF, as a producer delivers it: no name, no radiometry.
 
     Raises:
@@ -64,8 +70,24 @@ def write_band(path: Path, dn: NDArray[np.unsignedinteger], grid: Grid) -> None:
         pass
 
 
+def write_layers(
+    path: Path, layers: NDArray[np.float32], grid: Grid, names: Sequence[str], tags: Mapping[str, str] | None = None
+) -> None:
+    """Writes named numbers ``(band, y, x)``, NaN for nothing, as one tiled GeoTIFF; whole or absent.
+
+    Raises:
+        StorageFull: no space left; an older file under ``path`` is untouched.
+        Refused: the file read back differs.
+    """
+    if layers.shape != (len(names), *grid.shape) or layers.dtype != np.float32:
+        raise ValueError(f"{layers.dtype} {layers.shape} does not fit {len(names)} bands on {grid.shape}")
+    with _written(path, layers, grid, float("nan"), predictor=3) as target:
+        target.descriptions = tuple(names)
+        target.update_tags(**dict(tags or {}))
+
+
 @contextmanager
-def _written(path: Path, dn: NDArray[np.unsignedinteger], grid: Grid, nodata: float | None) -> Iterator[Any]:
+def _written(path: Path, dn: NDArray[Any], grid: Grid, nodata: float | None, *, predictor: int = 2) -> Iterator[Any]:
     """Yields a dataset to describe; then writes ``dn`` into it, reads it back, and lets it appear."""
     profile = {
         "driver": "GTiff",
@@ -80,7 +102,7 @@ def _written(path: Path, dn: NDArray[np.unsignedinteger], grid: Grid, nodata: fl
         "blockxsize": CHUNK_PX,
         "blockysize": CHUNK_PX,
         "compress": "deflate",
-        "predictor": 2,
+        "predictor": predictor,
         "zlevel": 4,
         "interleave": "band",
         "BIGTIFF": "IF_SAFER",
@@ -96,5 +118,5 @@ def _written(path: Path, dn: NDArray[np.unsignedinteger], grid: Grid, nodata: fl
             raise
         # A GeoTIFF cut short by a full disk or a kill opens and reads as zeros (GDAL 3.10).
         for position in range(dn.shape[0]):
-            if not np.array_equal(read(part, bands=[position])[0], dn[position]):
+            if not np.array_equal(read(part, bands=[position])[0], dn[position], equal_nan=predictor == 3):
                 raise Refused(f"{path.name} does not read back as it was written.", "check the disk")

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from geoml_ops.domain.covariates.recipe import Made, Product, Recipe, Stage, Vectors
 
-__all__ = ["Made", "Product", "Recipe", "Stage", "Vectors"]
+__all__ = ["RECIPES", "Made", "Product", "Recipe", "Stage", "Vectors"]
+
+RECIPES: Mapping[str, Recipe] = {}
+"""Kind to how it is made; one line each."""

@@ -93,16 +93,22 @@ class Recipe:
     options: type[Value]
     margin_px: Callable[[Any, float], int]
     make: Callable[[Stage, tuple[str, ...], Any], Made]
+    more: Callable[[tuple[str, ...], Any], Mapping[str, Product]] | None = None
+    """From ``of`` and options to products that are named after what is read (the mean of a feature over an object)."""
 
-    def wanted(self, kind: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    def known(self, of: tuple[str, ...], options: Any) -> Mapping[str, Product]:
+        """Returns every product that can be made of ``of``, by name."""
+        return {**self.products, **(self.more(of, options) if self.more else {})}
+
+    def wanted(self, kind: str, names: tuple[str, ...], products: Mapping[str, Product]) -> tuple[str, ...]:
         """Returns the names, once each is known to be a product.
 
         Raises:
             BadInput: one is not, or is named twice.
         """
-        unknown = [name for name in names if name not in self.products]
+        unknown = [name for name in names if name not in products]
         double = sorted({name for name in names if names.count(name) > 1})
         if unknown or double:
             fact = f"{', '.join(n[:60] for n in unknown)}: no such product" if unknown else f"{', '.join(double)}: twice"
-            raise BadInput(f"The covariate {kind} cannot be made as asked: {fact}.", f"use {', '.join(self.products)}")
+            raise BadInput(f"The covariate {kind} cannot be made as asked: {fact}.", f"use {', '.join(products)}")
         return names

@@ -2,7 +2,7 @@
 
 from geoml_ops.domain.tiling.layers import BITS, CEILING, NODATA_CLASS, Answer, Layers, members_of, outside
 from geoml_ops.domain.tiling.sets import Least, least_over, least_probability, sets
-from geoml_ops.domain.tiling.tiles import Run, classify_array, tiles, with_halo
+from geoml_ops.domain.tiling.tiles import Run, classify_array, classify_window, tiles, with_halo
 
 __all__ = [
     "BITS",
@@ -13,6 +13,7 @@ __all__ = [
     "Least",
     "Run",
     "classify_array",
+    "classify_window",
     "least_over",
     "least_probability",
     "members_of",

@@ -53,6 +53,35 @@ def with_halo(dn: NDArray[np.float32], window: Window, halo_px: int) -> NDArray[
     return np.pad(inside, ((0, 0), rows, cols), constant_values=np.float32(np.nan))
 
 
+def classify_window(
+    around: NDArray[np.float32],
+    run: Run,
+    halo_px: int = 0,
+    *,
+    threshold: float | None = None,
+    least: NDArray[np.float32] | None = None,
+) -> Layers:
+    """Returns what a model says of the pixels of a window, in one call.
+
+    Args:
+        around: ``(band, y, x)`` of the window and ``halo_px`` on each side, NaN where not observed.
+        run: as in :func:`classify_array`.
+        halo_px: what of ``around`` is not answered.
+        threshold: as in :func:`classify_array`.
+        least: what belongs to a pixel's set, ``(class, y, x)`` or ``(class, 1, 1)``; None leaves the sets out.
+
+    Raises:
+        ValueError: as :func:`classify_array`.
+    """
+    answer = run(around[np.newaxis])
+    if answer.probability.shape[2:] != around.shape[1:]:
+        raise ValueError(f"asked about {around.shape[1:]} pixels, got {answer.probability.shape[2:]}")
+    rows, cols = around.shape[1] - halo_px, around.shape[2] - halo_px
+    core = slice(halo_px, rows), slice(halo_px, cols)
+    member = None if least is None else sets(answer.probability[0][:, *core], least)
+    return layers_of(answer, core, threshold, member)
+
+
 def classify_array(
     dn: NDArray[np.float32],
     run: Run,
@@ -81,13 +110,8 @@ def classify_array(
     height, width = dn.shape[1:]
 
     def one(window: Window) -> tuple[Layers, Window]:
-        asked = with_halo(dn, window, halo_px)
-        answer = run(asked[np.newaxis])
-        if answer.probability.shape[2:] != asked.shape[1:]:
-            raise ValueError(f"asked about {asked.shape[1:]} pixels, got {answer.probability.shape[2:]}")
-        core = slice(halo_px, halo_px + window.height), slice(halo_px, halo_px + window.width)
-        member = None if least is None else sets(answer.probability[0][:, *core], least(window))
-        return layers_of(answer, core, threshold, member), window
+        bounds = None if least is None else least(window)
+        return classify_window(with_halo(dn, window, halo_px), run, halo_px, threshold=threshold, least=bounds), window
 
     made: Layers | None = None
     with ThreadPoolExecutor(max_workers=threads) as pool:
