@@ -13,16 +13,16 @@ import typer
 from geoml_ops.core.errors import GeomlError
 from geoml_ops.settings import CHECKOUT, Settings, be_quiet
 from geoml_ops.terminal import places, say, settings, show
-from geoml_ops.verbs import accuracy, ingest, judging, publish, train, watch
+from geoml_ops.verbs import accuracy, explaining, features, ingest, judging, publish, train, tuning, watch
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="One loop, four verbs: ingest, train, publish, watch."
 )
-for _verb in (ingest, train, publish, watch, accuracy):
+for _verb in (ingest, train, publish, watch, accuracy, features):
     app.add_typer(_verb.app, name=_verb.__name__.rpartition(".")[2])
 
 
-for _command in (judging.folds, judging.audit, judging.gate):
+for _command in (judging.folds, judging.audit, judging.gate, tuning.tune, tuning.select, explaining.explain):
     app.command()(_command)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import shapely
@@ -16,7 +17,7 @@ from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.raster import write_scene
 from geoml_ops.adapters.vector import write_polygons
 from geoml_ops.core.bands import SENTINEL_2_L1C as CONTRACT
-from geoml_ops.core.flow import Labels, Scene, Version
+from geoml_ops.core.flow import Ancillary, Labels, Scene, Version
 from geoml_ops.core.grid import Bounds, Grid
 from geoml_ops.core.noun import FileRef
 from geoml_ops.domain.resampling import refine
@@ -73,9 +74,12 @@ def cube(world: World) -> np.ndarray:
 
 
 def keep_version(
-    places: Places, scenes: Mapping[str, tuple[np.ndarray, Grid]], labels: Mapping[str, Labelled]
+    places: Places,
+    scenes: Mapping[str, tuple[np.ndarray, Grid]],
+    labels: Mapping[str, Labelled],
+    others: Mapping[str, Path] | None = None,
 ) -> Version:
-    """Returns a version that holds these scenes and label deliveries; all of it is in the store."""
+    """Returns a version that holds these scenes, label deliveries and files of other ground; all is in the store."""
     store, shelf = Store(places.store, places.remote), Shelf(places.nouns)
     with store.lock():
         kept = []
@@ -102,10 +106,27 @@ def keep_version(
                     )
                 )
             )
+        beside = [shelf.put(_ancillary(store, name, path)) for name, path in (others or {}).items()]
         rev, data = store.save("A state for tests", 1_487_240_461)
     return shelf.put(
-        Version(rev=rev, data=data, scenes=tuple(s.id for s in kept), labels=tuple(d.id for d in drawn), verdicts=())
+        Version(
+            rev=rev,
+            data=data,
+            scenes=tuple(s.id for s in kept),
+            labels=tuple(d.id for d in drawn),
+            ancillaries=tuple(a.id for a in beside),
+            verdicts=(),
+        )
     )
+
+
+def _ancillary(store: Store, name: str, path: Path) -> Ancillary:
+    goal = f"data/ancillaries/{name}/ancillary{path.suffix}"
+    (store.root / goal).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, store.root / goal)
+    whole = Bounds(left=0.0, bottom=0.0, right=1.0, top=1.0)
+    form: Literal["raster", "vector"] = "raster" if path.suffix == ".tif" else "vector"
+    return Ancillary(name=name, form=form, crs="EPSG:4326", bounds=whole, file=_ref(store, goal))
 
 
 def _scene(name: str, grid: Grid, file: FileRef, day: int) -> Scene:

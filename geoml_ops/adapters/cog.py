@@ -122,6 +122,43 @@ def write_map(
         _verify(part, path.name, bands, colours)
 
 
+def write_numbers(
+    path: Path, layers: NDArray[np.float32], grid: Grid, names: Sequence[str], tags: Mapping[str, str]
+) -> None:
+    """Writes named numbers ``(band, y, x)``, NaN for nothing, as a valid COG, whole or not at all, and reads it back.
+
+    Raises:
+        StorageFull: no space left; an older file under ``path`` is untouched.
+        TooLarge: more numbers than a classic TIFF safely holds.
+        Refused: what is on disk is not a valid COG or not these numbers.
+    """
+    if layers.shape != (len(names), *grid.shape) or layers.dtype != np.float32:
+        raise ValueError(f"{layers.dtype} {layers.shape} for {len(names)} names on {grid.shape}")
+    if layers.size * 4 > MAX_SAMPLES:
+        raise TooLarge(f"{layers.size} numbers in one file; the limit is {MAX_SAMPLES // 4}.", "write fewer pixels")
+    profile = {
+        "driver": "MEM",
+        "width": grid.width,
+        "height": grid.height,
+        "count": len(names),
+        "dtype": "float32",
+        "nodata": float("nan"),
+        "crs": rasterio.CRS.from_epsg(grid.epsg),
+        "transform": rasterio.Affine(*grid.transform),
+    }
+    with _full_disk_named(path), whole_file(path) as part, rasterio.Env(**_QUIET):
+        with rasterio.open("", "w", **profile) as memory:
+            memory.write(layers)
+            memory.descriptions = tuple(names)
+            memory.update_tags(**dict(tags))
+            copy(memory, str(part), **{**_COG, "predictor": "YES"})
+        with rasterio.open(part, driver="GTiff", sharing=False) as source:
+            same = source.descriptions == tuple(names) and np.array_equal(source.read(), layers, equal_nan=True)
+        valid, errors, _ = cog_validate(part, quiet=True)
+        if not (same and valid):
+            raise Refused(f"{path.name} does not read back as it was written: {'; '.join(errors) or 'other numbers'}.")
+
+
 def bands_of(layers: Layers) -> dict[str, NDArray[np.uint8]]:
     """Returns the bands of a map by name, in file order, each uint8 ``(y, x)``.
 

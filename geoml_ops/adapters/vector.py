@@ -170,6 +170,38 @@ def write_polygons(
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
 
 
+def write_records(
+    path: Path, geometries: NDArray[np.object_], columns: dict[str, NDArray[Any]], crs: str, layer: str
+) -> None:
+    """Writes points with their attributes as a GeoPackage of one layer, whole or absent; the same give the same bytes.
+
+    Raises:
+        StorageFull: no space left; an older file under ``path`` is untouched.
+    """
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2000-01-01T00:00:00.000Z"})
+    try:
+        with whole_file(path) as part:
+            try:
+                raw.write(
+                    part,
+                    geometry=shapely.to_wkb(geometries),
+                    field_data=list(columns.values()),
+                    fields=np.asarray(list(columns), dtype=object),
+                    geometry_type="Point",
+                    crs=crs,
+                    driver="GPKG",
+                    layer=layer,
+                )
+            except Exception as error:
+                if is_full(error, part.parent):
+                    raise StorageFull(
+                        f"No space left while writing {path}.", "free some space, then try again"
+                    ) from error
+                raise
+    finally:
+        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
+
+
 def _is_geopackage(path: Path) -> bool:
     head = _head(path)
     if head.startswith(_SQLITE) and head[68:72] in _APPLICATION_IDS:

@@ -28,6 +28,26 @@ class Score(Value):
     n_effective: float | None = None
 
 
+class Speed(Value):
+    """How fast a fitted head runs as a graph, on the machine that exported it; of no noun, machines differ.
+
+    ``tried`` holds, for each layout of the graph that was tried, thousands of pixels a second; None where its
+    answers were not equal.
+    """
+
+    layout: str
+    kpx_per_s: float
+    native_kpx_per_s: float
+    tried: dict[str, float | None]
+    batch_px: int
+    threads: int = 1
+
+    @property
+    def ratio(self) -> float:
+        """Of the graph's speed to that of the library that fitted the model, at equal threads."""
+        return self.kpx_per_s / self.native_kpx_per_s
+
+
 class Bin(Value):
     """One bin of a reliability diagram: answers whose probability lies in ``(low, high]``."""
 

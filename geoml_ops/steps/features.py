@@ -110,10 +110,10 @@ def features_at(
 
 
 def reach_px(places: Places, experiment: Experiment) -> int:
-    """Returns how many pixels around its own a sample's features look at, margins of covariates included.
+    """Returns how many pixels of imagery around its own a sample's features look at, by windows and by covariates.
 
-    What is made of a whole scene at once (segments, distances, seasons) has no such number: it looks at
-    numbers of the ground, never at labels.
+    Ground that no scene shows (elevation, roads) does not count: a catchment is kilometres wide, and two samples
+    that share it share no pixel of any scene. Segments have no such number: they look at whole scenes.
     """
     whole: Contract = contract_with(places, experiment.sensor, experiment.covariates)
     texts = expanded(experiment.features, whole)
@@ -121,6 +121,6 @@ def reach_px(places: Places, experiment: Experiment) -> int:
     margins = [
         RECIPES[rules.make].margin_px(options_of(name, rules), whole.pixel_m)
         for name, rules in experiment.covariates.items()
-        if any(f"{name}_{product}" in used for product in rules.products)
+        if RECIPES[rules.make].reads == "features" and any(f"{name}_{product}" in used for product in rules.products)
     ]
     return halo_of(texts, whole) + max(margins, default=0)

@@ -60,7 +60,7 @@ class Imagery:
         if self.sensed.bands:
             delivered = raster.read(self.path, window, self.positions)
             places = [names.index(name) for name in self.sensed.names]
-            out[places, *here] = to_contract(delivered, self.scene.declared, self.sensed)
+            out[places, *here] = to_contract(delivered, self.scene.declared, self.sensed, self.scene.own)
         for path, positions, bands in self.made:
             out[[names.index(name) for name in bands], *here] = raster.read(path, window, positions)
         return out

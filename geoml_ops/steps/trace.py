@@ -12,8 +12,10 @@ from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.core.errors import BadInput, NotFound
 from geoml_ops.core.flow import (
     NOUNS,
+    Ancillary,
     Approval,
     Bundle,
+    Covariate,
     Entry,
     Evaluation,
     FeatureTable,
@@ -22,6 +24,7 @@ from geoml_ops.core.flow import (
     Labels,
     Prediction,
     Scene,
+    Study,
     Verdict,
     Version,
 )
@@ -32,7 +35,8 @@ from geoml_ops.steps.places import Places
 
 #: The order of the walk; kinds that are not here are not part of what made a pixel.
 _WALK: tuple[type[Noun], ...] = (
-    Prediction, Bundle, Entry, Judgement, Approval, Evaluation, FoldPlan, FeatureTable, Version, Verdict, Labels, Scene,
+    Prediction, Bundle, Entry, Judgement, Approval, Evaluation, Study, FoldPlan, FeatureTable, Covariate, Version,
+    Verdict, Labels, Ancillary, Scene,
 )  # fmt: skip
 
 
@@ -168,14 +172,23 @@ _SAY: dict[type[Noun], Callable[[Any], str]] = {
     ),
     Approval: lambda n: f"{' and '.join(n.by) or 'Nobody'}: {n.decision}. {n.reason}".strip(),
     Evaluation: _about_evaluation,
+    Study: lambda n: (
+        f"The parameters were the best of {n.n_trials} trials for {n.family}, searched in the folds of {n.plan}."
+    ),
     FoldPlan: _about_plan,
     FeatureTable: lambda n: f"{sum(n.n_samples.values())} samples with {len(n.features)} features.",
+    Covariate: lambda n: (
+        f"{n.rules.make.replace('_', ' ').capitalize()} of {_listed(n.rules.of)}: the bands "
+        f"{_listed(band.name for band in n.bands)} (file {n.file.sha256[:12]})."
+    ),
     Version: lambda n: (
-        f"Version {n.data[:12]}, commit {n.rev[:12]}: {len(n.scenes)} scenes, {len(n.labels)} label sets."
+        f"Version {n.data[:12]}, commit {n.rev[:12]}: {len(n.scenes)} scenes, {len(n.labels)} label sets"
+        + (f", {len(n.ancillaries)} of other ground." if n.ancillaries else ".")
     ),
     Verdict: lambda n: (
         f"Delivery {n.delivery} was {'accepted' if n.accepted else 'refused'} by {len(n.checks)} checks."
     ),
+    Ancillary: lambda n: f"{n.name}, a {n.form} of other ground in {n.crs}.",
     Labels: lambda n: f"{sum(n.n_polygons.values())} polygons of {n.name}.",
     Scene: lambda n: f"Scene {n.name} of {n.sensor}, acquired {n.acquired:%Y-%m-%d %H:%M} UTC, baseline {n.baseline}.",
 }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from geoml_ops.core.bands import Contract
-from geoml_ops.core.evidence import Applicability, Conformal, Score
+from geoml_ops.core.evidence import Applicability, Conformal, Score, Speed
 from geoml_ops.core.flow import Bundle, Entry, Evaluation, FeatureTable, FoldPlan, Judgement
 from geoml_ops.domain.card.agreement import calibration, confusion
 from geoml_ops.domain.card.parts import (
@@ -40,6 +40,7 @@ def card(
     contract: Contract,
     *,
     scenes: Sequence[str] = (),
+    speed: Speed | None = None,
     judgement: Judgement | None = None,
     entry: Entry | None = None,
 ) -> str:
@@ -52,6 +53,7 @@ def card(
         features: the samples it learned from.
         contract: bands that it reads, in its order.
         scenes: names of the scenes it learned from.
+        speed: of the graph where it was exported; None where that was not measured.
         judgement: what the gate said; None before it was asked.
         entry: number in the registry; None before it was registered.
     """
@@ -69,8 +71,8 @@ def card(
             section("Where it may be asked", _applicability(bundle.applicability)),
             section("Sets of classes", _conformal(bundle.conformal)),
             section("The gate", _gate(judgement)) if judgement else "",
-            section("What it reads", _bands(bundle, contract)),
-            section("Does the graph equal the fitted model", _parity(bundle)),
+            section("What it reads", _bands(bundle, contract), _features(bundle)),
+            section("Does the graph equal the fitted model", _parity(bundle), _speed(speed)),
             section("Where it comes from", _lineage(bundle, evaluation, features, scenes, judgement, entry)),
             paragraph(CREDIT, "quiet small"),
         ],
@@ -223,16 +225,44 @@ def _gate(judgement: Judgement) -> str:
 
 def _bands(bundle: Bundle, contract: Contract) -> str:
     rows = [
-        (escape(band.name), escape(band.common_name), f"{band.centre_nm:g}", f"{band.gsd_m:g}", band.resampling)
+        (
+            escape(band.name),
+            escape(band.common_name),
+            f"{band.centre_nm:g}" if band.centre_nm is not None else "",
+            escape(band.unit),
+            f"{band.gsd_m:g}",
+            band.resampling,
+        )
         for band in contract.bands
     ]
     rule = bundle.radiometry
-    return table(("band", "common name", "centre, nm", "pixel as delivered, m", "resampled"), rows) + paragraph(
+    return table(("band", "common name", "centre, nm", "unit", "pixel as delivered, m", "resampled"), rows) + paragraph(
         f"Digital numbers in pixels of {bundle.pixel_m:g} m; reflectance = (DN {rule.offset_dn:+g}) · "
         f"{rule.scale:g}; {rule.nodata:g} means not observed. Scenes that declare another offset are brought to this "
-        f"one; scenes that declare none are refused. Features: {', '.join(bundle.features)}. "
-        f"Halo {bundle.halo_px} px."
+        "one; scenes that declare none are refused. Bands are found by name."
+    ) + bullets(
+        f"{name}: {rules.make.replace('_', ' ')} of {', '.join(rules.of)}, made once per scene"
+        for name, rules in bundle.covariates.items()
     )
+
+
+def _features(bundle: Bundle) -> str:
+    around = f" They look at up to {bundle.halo_px} pixels around a pixel." if bundle.halo_px else ""
+    return paragraph(f"{len(bundle.features)} features, computed inside the graph from these bands.{around}") + table(
+        ("feature",), [(f"<code>{escape(text)}</code>",) for text in bundle.features]
+    )
+
+
+def _speed(speed: Speed | None) -> str:
+    if speed is None:
+        return ""
+    tried = ", ".join(f"{name} {'not equal' if v is None else f'{v:,.0f}'}" for name, v in speed.tried.items())
+    threads = "1 thread" if speed.threads == 1 else f"{speed.threads} threads"
+    return paragraph(
+        f"The graph's head answers {speed.kpx_per_s:,.0f} thousand pixels a second with {threads}, "
+        f"{speed.ratio:.2f} times the library that fitted it ({speed.native_kpx_per_s:,.0f}), in tiles of "
+        f"{speed.batch_px:,} pixels on the machine that exported it."
+    ) + paragraph(f"Layouts tried, thousand pixels a second: {tried}. Chosen: {speed.layout}.", "quiet small")
 
 
 def _parity(bundle: Bundle) -> str:
