@@ -22,27 +22,44 @@ from geoml_ops.core.errors import BadInput, GeomlError, Refused, TooLarge
 
 MAX_BYTES = 256 * 2**20
 MAX_PIXELS = 2**24
+MANY_NODES = 1000
 _TREES = "ai.onnx.ml"
 ALLOWED: dict[str, frozenset[str]] = {
     "": frozenset(
         {
             "Abs",
             "Add",
+            "And",
+            "AveragePool",
             "Cast",
             "Clip",
             "Concat",
             "Div",
+            "Equal",
+            "Exp",
+            "Expand",
+            "Floor",
             "Gather",
+            "GatherElements",
             "Identity",
             "IsNaN",
             "Less",
             "LessOrEqual",
+            "Log",
             "MatMul",
+            "Max",
+            "MaxPool",
+            "Min",
             "Mul",
             "Neg",
+            "Pad",
+            "Pow",
+            "ReduceLogSum",
+            "ReduceMax",
             "ReduceMin",
             "ReduceSum",
             "Reshape",
+            "Round",
             "Shape",
             "Sigmoid",
             "Slice",
@@ -51,7 +68,10 @@ ALLOWED: dict[str, frozenset[str]] = {
             "Sqrt",
             "Sub",
             "Sum",
+            "Tanh",
+            "TopK",
             "Transpose",
+            "Unsqueeze",
             "Where",
         }
     ),
@@ -116,7 +136,7 @@ class Graph:
         self.n_bands = int(model.graph.input[0].type.tensor_type.shape.dim[1].dim_value)
         self.n_out = int(model.graph.output[0].type.tensor_type.shape.dim[1].dim_value)
         with _as_refusal("cannot be loaded"):
-            self._session = _session(content, threads, device)
+            self._session = _session(content, threads, device, len(model.graph.node))
         self.provider = str(self._session.get_providers()[0])
 
     def run(self, dn: NDArray[np.float32]) -> Answer:
@@ -167,11 +187,14 @@ def _as_refusal(what: str) -> Iterator[None]:
         raise Refused(f"The graph {what}: {str(error)[:300]}.") from None
 
 
-def _session(content: bytes, threads: int, device: str) -> onnxruntime.InferenceSession:
+def _session(content: bytes, threads: int, device: str, n_nodes: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4
+    # Planning which node may take over whose memory takes onnxruntime 1.31 time with the square of their number:
+    # 5 s for 3,700 nodes, without it 0.4 s, for the same speed and 5 % more memory.
+    options.enable_mem_reuse = n_nodes < MANY_NODES
     # Available providers name CUDA wherever the GPU wheel is installed (onnxruntime 1.31), GPU or not;
     # only a session knows, and it falls back to the CPU in silence at this log level.
     cuda = device == "auto" and "CUDAExecutionProvider" in onnxruntime.get_available_providers()

@@ -38,6 +38,8 @@ class Sampling(Value):
 
 
 CovariateKind = Literal["terrain", "distance", "network_distance", "season", "objects", "texture", "lag"]
+OF_ONE_SCENE: frozenset[CovariateKind] = frozenset({"objects", "texture", "lag"})
+"""Kinds that are made of a scene's own imagery: those of another scene on the same ground are other numbers."""
 
 
 class CovariateRules(Value):

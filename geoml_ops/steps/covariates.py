@@ -30,7 +30,7 @@ from geoml_ops.steps.places import Places
 from geoml_ops.steps.sensors import contract_of
 
 PIECE_PX = 512
-UNMADE = Radiometry(scale=1.0, offset_dn=0.0, nodata=-32768.0)
+UNMADE = Radiometry(scale=1.0, offset_dn=0.0, nodata=None)
 """The numbers of a covariate are what they are; a missing one is NaN."""
 _log = logger("covariates")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.ort import Graph
 from geoml_ops.adapters.registry import open_bundle
 from geoml_ops.core.errors import BadInput, NotFound
+from geoml_ops.core.experiment import OF_ONE_SCENE, CovariateKind
 from geoml_ops.core.flow import Bundle, Covariate, Evaluation, FeatureTable, FoldPlan, Scene, Version
+from geoml_ops.domain.covariates import RECIPES
 from geoml_ops.domain.tiling import classify_array
 from geoml_ops.domain.world import landscape
 from geoml_ops.steps import publish, train
@@ -238,3 +241,8 @@ def test_a_name_that_the_sensor_has_is_not_given_away(made: Made) -> None:
     contract = contract_with(made.places, "sentinel-2-l1c", current_experiment(made.places).covariates)
     with pytest.raises(BadInput, match="ground_slope already"):
         contract.joined([contract.band("ground_slope")])
+
+
+def test_the_kinds_that_are_made_of_one_scene_are_those_that_read_features() -> None:
+    assert {kind for kind, recipe in RECIPES.items() if recipe.reads == "features"} == OF_ONE_SCENE
+    assert set(RECIPES) == set(get_args(CovariateKind))

@@ -322,7 +322,10 @@ def test_a_bad_scene_is_refused_with_a_sentence_and_kept(places, spoil, words):
     ("changes", "words"),
     [
         ({"radiometry": None}, "Not declared: radiometry"),
-        ({"processing_baseline": "04.00"}, "Baseline 04.00 goes with an offset"),
+        (
+            {"radiometry": {"quantification": 10000, "add_offset": -1000}},
+            "Baseline 02.04 goes with an offset of 0 DN; declared -1000",
+        ),
         ({"processing_baseline": 2.04}, "processing_baseline: Input should be a valid string"),
         ({"surprise": 1}, "surprise: Extra inputs are not permitted"),
         ({"sensor": "landsat-9"}, "no band contract for 'landsat-9'"),

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-
-from geoml_ops.core.bands import Contract
-from geoml_ops.domain.features import INDICES, LEAST_DENOMINATOR, Linear, bands_needed
 
 OPSET, OPSET_TREES, IR = 17, 3, 8
 PIXELS: tuple[str, str] = ("y", "x")
@@ -28,6 +25,7 @@ class Writer:
     def __init__(self) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[tuple[str, tuple[int, ...], bytes], onnx.TensorProto] = {}
+        self._written: dict[bytes, str] = {}
 
     def constant(self, value: NDArray[np.generic]) -> str:
         """Returns the name of an initializer; equal values share one."""
@@ -45,50 +43,36 @@ class Writer:
         return self.constant(np.asarray(values, dtype=np.int64))
 
     def op(self, kind: str, *inputs: str, out: str = "", domain: str = "", **attributes: Any) -> str:
-        """Adds a node with one output and returns the output's name."""
+        """Adds a node with one output and returns the output's name; what is there already is not added again."""
         name = out or f"t{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [name], domain=domain, **attributes))
+        node = helper.make_node(kind, list(inputs), [""], domain=domain, **attributes)
+        # Trees are never the same twice, and large.
+        key = b"" if out or domain else node.SerializeToString(deterministic=True)
+        if key in self._written:
+            return self._written[key]
+        if key:
+            self._written[key] = name
+        node.output[:] = [name]
+        self.nodes.append(node)
         return name
 
-    def features(self, dn: str, features: Sequence[str], contract: Contract, out: str = "") -> str:
-        """Adds the feature part: ``dn [batch, band, y, x]`` to ``[batch, feature, y, x]``, NaN kept."""
-        bands = bands_needed(features, contract)
-        rule = contract.radiometry
-        shifted = self.op("Add", dn, self.number(rule.offset_dn))
-        reflectance = self.op("Mul", shifted, self.number(rule.scale))
-        names = [f"band_{band}" for band in bands]
-        self.nodes.append(helper.make_node("Split", [reflectance], names, axis=1))
-        layer = dict(zip(bands, names, strict=True))
-        columns = [layer[f] if f in layer else self._index(f, layer, contract) for f in features]
-        return self.op("Concat", *columns, out=out, axis=1)
+    def valid(self, *layers: str, out: str = "") -> str:
+        """Adds the mask: uint8 ``[batch, 1, y, x]``, 1 where all that is named is a finite number.
 
-    def _index(self, name: str, layer: Mapping[str, str], contract: Contract) -> str:
-        index = INDICES[name]
-        top = self._linear(index.top, layer, contract)
-        bottom = self._linear(index.bottom, layer, contract)
-        if index.gain != 1.0:
-            top = self.op("Mul", top, self.number(index.gain))
-        missing = self.op("Less", self.op("Abs", bottom), self.number(LEAST_DENOMINATOR))
-        return self.op("Where", missing, self.number(np.nan), self.op("Div", top, bottom))
-
-    def _linear(self, part: Linear, layer: Mapping[str, str], contract: Contract) -> str:
-        total = ""
-        for weight, name in part.terms:
-            value = layer[contract.band(name).name]
-            if abs(weight) != 1.0:
-                value = self.op("Mul", value, self.number(abs(weight)))
-            if total:
-                total = self.op("Add" if weight > 0 else "Sub", total, value)
-            else:
-                total = value if weight > 0 else self.op("Neg", value)
-        return self.op("Add", total, self.number(part.constant)) if part.constant else total
-
-    def valid(self, features: str, out: str = "") -> str:
-        """Adds the mask: uint8 ``[batch, 1, y, x]``, 1 where every feature is a finite number."""
+        Args:
+            layers: one name of ``[batch, any, y, x]``, or several of ``[batch, 1, y, x]``.
+            out: name of the mask; one is made where it is empty.
+        """
         # Not IsNaN: an overflow to infinity is no number to answer with either.
-        finite = self.op("LessOrEqual", self.op("Abs", features), self.number(float(np.finfo(np.float32).max)))
-        all_finite = self.op("ReduceMin", self.op("Cast", finite, to=TensorProto.FLOAT), axes=[1], keepdims=1)
-        return self.op("Cast", all_finite, out=out, to=TensorProto.UINT8)
+        greatest = self.number(float(np.finfo(np.float32).max))
+        finite = [self.op("LessOrEqual", self.op("Abs", layer), greatest) for layer in layers]
+        if len(finite) == 1:
+            numbers = self.op("Cast", finite[0], to=TensorProto.FLOAT)
+            finite = [self.op("ReduceMin", numbers, axes=[1], keepdims=1)]
+        every = finite[0]
+        for other in finite[1:]:
+            every = self.op("And", every, other)
+        return self.op("Cast", every, out=out, to=TensorProto.UINT8)
 
     def head(self, content: bytes, features: str) -> str:
         """Adds a fitted head that reads ``features [batch, feature, y, x]``; returns its probability."""

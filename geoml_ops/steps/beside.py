@@ -1,0 +1,111 @@
+"""Bands that a raster to classify does not carry: taken from the covariates that were made for its ground."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoml_ops.adapters import raster
+from geoml_ops.adapters.nouns import Shelf
+from geoml_ops.core.bands import Contract
+from geoml_ops.core.errors import BadInput, NotFound, Refused
+from geoml_ops.core.experiment import OF_ONE_SCENE
+from geoml_ops.core.flow import Bundle, Covariate
+from geoml_ops.core.grid import Grid, Window
+from geoml_ops.steps.imagery import covariate_file
+from geoml_ops.steps.places import Places
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a model reads beside the raster itself.
+
+    Attributes:
+        carried: the part of the model's contract that the raster carries.
+        covariates: that hold the rest, on pixels that hold the raster's.
+    """
+
+    carried: Contract
+    covariates: tuple[Covariate, ...]
+
+    def joined(self, places: Places, dn: NDArray[np.float32], grid: Grid, contract: Contract) -> NDArray[np.float32]:
+        """Returns all bands of the contract ``(band, y, x)``: those of the raster, and the rest beside them.
+
+        Raises:
+            NotFound: a covariate's raster is gone.
+            Refused: it was altered.
+        """
+        if not self.covariates:
+            return dn
+        out = np.empty((len(contract.bands), *grid.shape), dtype=np.float32)
+        out[[contract.names.index(name) for name in self.carried.names]] = dn
+        for covariate in self.covariates:
+            path, names = covariate_file(places, covariate), [band.name for band in covariate.bands]
+            wanted = [n for n in names if n in contract.names and n not in self.carried.names]
+            window = _window(covariate.grid, grid)
+            assert window is not None
+            out[[contract.names.index(n) for n in wanted]] = raster.read(path, window, [names.index(n) for n in wanted])
+        return out
+
+
+def beside(places: Places, bundle: Bundle, names: Sequence[str], grid: Grid, scenes: Sequence[str] = ()) -> Beside:
+    """Returns where the bands of a model are found for a raster that carries these names on this grid.
+
+    A covariate counts where it was made by the rules that the model learned with, on the same pixels; one of a
+    scene's own imagery only where the raster is that scene or a part of it.
+
+    Args:
+        places: where covariates are kept.
+        bundle: the model.
+        names: of the raster's bands.
+        grid: of the raster.
+        scenes: ids of the stored scenes that the raster is, or was cut from.
+
+    Raises:
+        BadInput: a covariate's band is neither carried nor was it made for this ground.
+    """
+    known = [word for band in bundle.contract.bands for word in (band.name, band.common_name)]
+    kinds = {f"{name}_{p}": name for name, rules in bundle.covariates.items() for p in rules.products}
+    lacking = [n for n in bundle.contract.names if n in kinds and n not in names and n in known]
+    if not lacking:
+        return Beside(bundle.contract, ())
+    carried = bundle.contract.subset([n for n in bundle.contract.names if n not in lacking])
+    found = [_made(places, bundle, name, grid, scenes) for name in dict.fromkeys(kinds[n] for n in lacking)]
+    missing = [n for n in lacking if n not in {band.name for c in found if c is not None for band in c.bands}]
+    if missing:
+        raise BadInput(
+            f"The raster lacks {', '.join(missing)}, and no covariate that was made here by the model's rules covers "
+            f"its ground.",
+            "make the covariates of its scene (geoml features make --scene NAME), or add the bands to the raster",
+        )
+    return Beside(carried, tuple(c for c in found if c is not None))
+
+
+def _made(places: Places, bundle: Bundle, name: str, grid: Grid, scenes: Sequence[str]) -> Covariate | None:
+    """Returns the covariate of a name that holds the grid's pixels: of the raster's own scene before any other."""
+    rules = bundle.covariates[name]
+    for covariate in sorted(Shelf(places.nouns).all(Covariate), key=lambda c: (c.scenes[0] not in scenes, c.id)):
+        if rules.make in OF_ONE_SCENE and covariate.scenes[0] not in scenes:
+            continue
+        if (covariate.name, covariate.rules) == (name, rules) and _window(covariate.grid, grid) is not None:
+            try:
+                covariate_file(places, covariate)
+            except (NotFound, Refused):
+                continue
+            return covariate
+    return None
+
+
+def _window(whole: Grid, part: Grid) -> Window | None:
+    """Returns where a grid lies in another one of the same pixels; None where it does not lie inside."""
+    if whole.crs != part.crs or abs(whole.pixel_m - part.pixel_m) > 1e-9:
+        return None
+    row, col = (whole.top - part.top) / part.pixel_m, (part.left - whole.left) / part.pixel_m
+    if abs(row - round(row)) > 1e-6 or abs(col - round(col)) > 1e-6 or row < -0.5 or col < -0.5:
+        return None
+    if round(row) + part.height > whole.height or round(col) + part.width > whole.width:
+        return None
+    return Window(col=round(col), row=round(row), width=part.width, height=part.height)
