@@ -29,7 +29,7 @@ ENTRY_POINTS = ("dags/", "serving/", "monitoring/", "geoml_ops/cli.py", "geoml_o
 #: What a DAG file must not pull in when it is parsed, every few seconds, by the DAG processor.
 HEAVY = {
     "numpy", "pandas", "scipy", "sklearn", "rasterio", "pyogrio", "shapely", "dvc", "dulwich", "mlflow", "evidently",
-    "great_expectations", "onnx", "onnxruntime", "skl2onnx", "xgboost", "matplotlib", "bentoml", "pystac", "pyarrow",
+    "great_expectations", "onnx", "onnxruntime", "xgboost", "matplotlib", "bentoml", "pystac", "pyarrow",
 }  # fmt: skip
 
 #: Mathematics and plain formats, which are not tools: they reach no disk, network or registry by themselves.

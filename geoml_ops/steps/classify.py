@@ -28,6 +28,7 @@ from geoml_ops.platform.files import sha256_of, whole_file, write_json
 from geoml_ops.platform.log import logger
 from geoml_ops.steps.answering import Model, champion, entry_of, last_champion, load
 from geoml_ops.steps.places import Places
+from geoml_ops.steps.radiometry import declared_in, refuse_exchanged
 
 __all__ = ["Model", "champion", "classify", "entry_of", "last_champion", "load"]
 
@@ -48,6 +49,7 @@ class _Request:
     name: str
     facts: RasterFacts
     declared: Radiometry
+    own: dict[str, Radiometry]
     limits: raster.Limits
 
 
@@ -76,8 +78,8 @@ def classify(
         StorageFull: no space left; nothing half-written stays.
     """
     facts = raster.describe(source, limits)
-    declared = _declared(facts, model.contract)
-    request = _Request(source, sha256_of(source), name, facts, declared, limits)
+    declared, own = _declared(facts, model.contract)
+    request = _Request(source, sha256_of(source), name, facts, declared, own, limits)
     shelf, log = Shelf(places.nouns), PredictionLog(places.predictions)
     prediction_id = _id(model, request)
     earlier = _earlier(shelf, prediction_id)
@@ -91,7 +93,8 @@ def classify(
 def _answer(shelf: Shelf, home: Path, model: Model, request: _Request, earlier: Prediction | None) -> Prediction:
     bundle, contract, facts = model.bundle, model.contract, request.facts
     numbers = raster.read(request.source, bands=contract.order(facts.names), limits=request.limits)
-    dn = to_contract(numbers, request.declared, contract)
+    dn = to_contract(numbers, request.declared, contract, request.own)
+    refuse_exchanged(dn, contract)
     layers = classify_array(
         dn,
         model.run,
@@ -104,7 +107,7 @@ def _answer(shelf: Shelf, home: Path, model: Model, request: _Request, earlier: 
     if not known.any():
         raise BadInput(
             f"None of the {known.size} pixels was observed in all of {', '.join(contract.names)}; no map.",
-            f"check the raster's nodata value ({request.declared.nodata:g}) and that the area was imaged",
+            f"check the raster's nodata value ({_said(request.declared.nodata)}) and that the area was imaged",
         )
     # What the first answer said about its origin stays, so that a repaired file has the same bytes.
     scenes = earlier.scenes if earlier else _scenes(shelf, facts, request.sha256)
@@ -147,15 +150,13 @@ def _id(model: Model, request: _Request) -> str:
     return Prediction.id_for(model.bundle.id, release.model, release.number, request.sha256, SKETCH_PX)
 
 
-def _declared(facts: RasterFacts, contract: Contract) -> Radiometry:
+def _said(number: float | None) -> str:
+    return "none" if number is None else f"{number:g}"
+
+
+def _declared(facts: RasterFacts, contract: Contract) -> tuple[Radiometry, dict[str, Radiometry]]:
     """Returns the raster's own radiometry once its bands, pixels and place were found to fit."""
-    contract.order(facts.names)
-    if facts.declared is None:
-        raise BadInput(
-            "The raster does not declare its radiometry: the GDAL scale of its bands is 1.",
-            f"set scale {contract.radiometry.scale:g} and the offset of its processing baseline on every band "
-            "(0, or -0.1 since baseline 04.00)",
-        )
+    declared = declared_in(facts, contract)
     if abs(facts.grid.pixel_m - contract.pixel_m) > 1e-6:
         raise BadInput(
             f"The raster's pixels are {facts.grid.pixel_m:g} m, the model reads {contract.pixel_m:g} m.",
@@ -167,7 +168,7 @@ def _declared(facts: RasterFacts, contract: Contract) -> Radiometry:
             f"The raster lies at easting {east:.0f}, northing {north:.0f}; its CRS {facts.grid.crs} ends before that.",
             "check its CRS; these numbers look like those of another system",
         )
-    return facts.declared
+    return declared
 
 
 def _scenes(shelf: Shelf, facts: RasterFacts, sha256: str) -> tuple[str, ...]:

@@ -20,7 +20,8 @@ from geoml_ops.core.experiment import CovariateRules, Experiment
 from geoml_ops.core.flow import Ancillary, Covariate, Scene, Version
 from geoml_ops.core.grid import Grid, Value
 from geoml_ops.core.noun import FileRef, digest
-from geoml_ops.domain.covariates import RECIPES, Recipe, Stage, Vectors
+from geoml_ops.domain.covariates import Recipe, Stage, Vectors
+from geoml_ops.domain.covariates.registry import RECIPES
 from geoml_ops.domain.features import bands_needed, halo_of
 from geoml_ops.platform.files import sha256_of
 from geoml_ops.platform.locks import only_one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.core.evidence import Panel, Score
 from geoml_ops.core.experiment import Experiment
-from geoml_ops.core.flow import Evaluation, FeatureTable, FoldPlan
-from geoml_ops.domain.fitting import OutOfFold, out_of_fold
+from geoml_ops.core.flow import Evaluation, FeatureTable, FoldPlan, Study
+from geoml_ops.domain.fitting import Inner, OutOfFold, Recipe, out_of_fold
 from geoml_ops.domain.folds import evidence_blocks, materialise
-from geoml_ops.domain.nesting import nested
+from geoml_ops.domain.nesting import folds_inside, nested
 from geoml_ops.domain.scoring import class_f1, confusion, ece, metric_of, per_class_scores, reliability, scores_of
 from geoml_ops.steps.answers import keep_answers, open_answers
 from geoml_ops.steps.models import builder
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.samples import Tabled, open_table
+from geoml_ops.steps.studies import params_in_folds
 
 SHUFFLES = 3
 Codes = NDArray[np.int64]
@@ -38,7 +39,8 @@ def evaluated(places: Places, plans: Sequence[FoldPlan], experiment: Experiment,
     table = Shelf(places.nouns).get(FeatureTable, honest.table)
     tabled, params = open_table(places, table), experiment.families[family]
     build = builder(family, params, experiment)
-    answers = _answers(tabled, honest, build, len(experiment.classes), shuffles=SHUFFLES)
+    inner = folds_inside(honest, tabled.samples)
+    answers = _answers(tabled, honest, build, inner, shuffles=SHUFFLES)
     found = _Found(places, table, tabled, experiment)
     return found.evaluation(
         honest,
@@ -46,8 +48,8 @@ def evaluated(places: Places, plans: Sequence[FoldPlan], experiment: Experiment,
         optimism_plan=optimism.id,
         family=family,
         params=params,
-        optimism=found.scores(optimism, _answers(tabled, optimism, build, len(experiment.classes))),
-        others=tuple(found.panel(plan, honest, build) for plan in others),
+        optimism=found.scores(optimism, _answers(tabled, optimism, build, inner)),
+        others=tuple(found.panel(plan, honest, _answers(tabled, plan, build, inner)) for plan in others),
     )
 
 
@@ -67,30 +69,68 @@ def evaluated_choice(
         BadInput: a train side is too small for folds inside it.
     """
     table = Shelf(places.nouns).get(FeatureTable, plan.table)
-    tabled, k = open_table(places, table), len(experiment.classes)
-    builds = {e.id: builder(e.family, e.params, experiment) for e in found}
+    tabled = open_table(places, table)
+    builds = {e.id: _builds(places, e, experiment) for e in found}
     answers = {e.id: open_answers(places, e.predictions).out_of_fold for e in found}
     splits = materialise(plan, tabled.samples)
-    choice = nested(
-        plan, tabled.samples, tabled.features, splits, builds, answers, metric=experiment.gate.metric, n_classes=k
-    )
-    return _Found(places, table, tabled, experiment).evaluation(
-        plan,
-        choice.answers,
-        optimism_plan=best.optimism_plan,
-        family=best.family,
-        params=best.params,
-        optimism=best.optimism,
-        others=best.others,
-        selected_from=tuple(sorted(e.id for e in found)),
+    choice = nested(plan, tabled.samples, tabled.features, splits, builds, answers, metric=experiment.gate.metric)
+    return (
+        _Found(places, table, tabled, experiment)
+        .evaluation(
+            plan,
+            choice.answers,
+            optimism_plan=best.optimism_plan,
+            family=best.family,
+            params=best.params,
+            optimism=best.optimism,
+            others=best.others,
+            selected_from=tuple(sorted(e.id for e in found)),
+        )
+        .model_copy(update={"study": best.study})
     )
 
 
-def _answers(
-    tabled: Tabled, plan: FoldPlan, build: Callable[[int], Any], n_classes: int, *, shuffles: int = 0
-) -> OutOfFold:
-    splits = materialise(plan, tabled.samples)
-    return out_of_fold(tabled.features, tabled.samples.code, splits, build, n_classes, shuffles=shuffles)
+def evaluated_search(
+    places: Places, plans: Sequence[FoldPlan], experiment: Experiment, study: Study, answers: Mapping[str, OutOfFold]
+) -> Evaluation:
+    """Returns how good searching for parameters is; the recipe it names is the one found on all samples.
+
+    Args:
+        places: where things are.
+        plans: the one that counts, the random one, and any others.
+        experiment: that the table was made for.
+        study: of the search over all samples.
+        answers: by plan, each fold's from the parameters that were found without its tested ground; a plan that has
+            none here has no panel.
+    """
+    honest, optimism, *others = plans
+    table = Shelf(places.nouns).get(FeatureTable, honest.table)
+    found = _Found(places, table, open_table(places, table), experiment)
+    inner = folds_inside(honest, found.tabled.samples)
+    build = builder(study.family, study.best, experiment)
+    return found.evaluation(
+        honest,
+        answers[honest.id],
+        optimism_plan=optimism.id,
+        family=study.family,
+        params=study.best,
+        optimism=found.scores(optimism, _answers(found.tabled, optimism, build, inner)),
+        others=tuple(found.panel(plan, honest, answers[plan.id]) for plan in others if plan.id in answers),
+    ).model_copy(update={"study": study.id})
+
+
+def _builds(places: Places, evaluation: Evaluation, experiment: Experiment) -> Recipe | tuple[Recipe, ...]:
+    """Returns what builds the models of an evaluation: one recipe, or one per fold where each searched for its own."""
+    own = params_in_folds(places, evaluation)
+    if own is None:
+        return builder(evaluation.family, evaluation.params, experiment)
+    return tuple(builder(evaluation.family, params, experiment) for params in own)
+
+
+def _answers(tabled: Tabled, plan: FoldPlan, build: Recipe, inner: Inner, *, shuffles: int = 0) -> OutOfFold:
+    """Returns answers over a plan; ``inner`` are folds of the plan that counts, inside the plan's train sides."""
+    splits, k = materialise(plan, tabled.samples), len(build.classes)
+    return out_of_fold(tabled.features, tabled.samples.code, splits, build, k, shuffles=shuffles, inner=inner)
 
 
 class _Found:
@@ -108,9 +148,8 @@ class _Found:
         found["ece"] = ece(code[mine], answers.probability[mine], block[mine], seed=plan.seed)
         return found
 
-    def panel(self, plan: FoldPlan, honest: FoldPlan, build: Callable[[int], Any]) -> Panel:
+    def panel(self, plan: FoldPlan, honest: FoldPlan, answers: OutOfFold) -> Panel:
         """Returns the scores of one more plan."""
-        answers = _answers(self.tabled, plan, build, len(self.classes))
         repeats = plan.repeat > 0 and plan.rules == honest.rules
         _, block = evidence_blocks(self.tabled.samples, plan.block_m)
         return Panel(
@@ -129,7 +168,7 @@ class _Found:
         *,
         optimism_plan: str,
         family: str,
-        params: Mapping[str, float | int | str],
+        params: Mapping[str, Any],
         optimism: dict[str, Score],
         others: tuple[Panel, ...],
         selected_from: tuple[str, ...] = (),
@@ -158,10 +197,18 @@ class _Found:
             confusion=tuple(tuple(int(n) for n in row) for row in counts),
             reliability=reliability(code, answers.probability[mine]),
             importance=dict(zip(self.table.features, answers.importance.tolist(), strict=True)),
+            importance_per_fold=self._importance_per_fold(plan, answers),
             others=others,
             selected_from=selected_from,
             predictions=keep_answers(self.places, self.tabled, answers, block, self.classes),
         )
+
+    def _importance_per_fold(self, plan: FoldPlan, answers: OutOfFold) -> dict[str, tuple[float, ...]]:
+        """Returns each feature's importance fold by fold; nothing where it was not asked or a fold is one sample."""
+        found = answers.importance_per_fold
+        if found is None or plan.method in ("buffered_loo", "nndm"):
+            return {}
+        return {name: tuple(map(float, values)) for name, values in zip(self.table.features, found.T, strict=True)}
 
     def _per_fold(self, plan: FoldPlan, answers: OutOfFold) -> tuple[float, ...]:
         """Returns the gate's metric fold by fold; of a leave-one-out plan nothing, a fold there is one sample."""

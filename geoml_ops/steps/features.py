@@ -13,7 +13,7 @@ from geoml_ops.adapters.ort import Graph
 from geoml_ops.core.bands import Contract
 from geoml_ops.core.experiment import Experiment
 from geoml_ops.core.flow import Covariate, Scene, Version
-from geoml_ops.domain.covariates import RECIPES
+from geoml_ops.domain.covariates.registry import RECIPES
 from geoml_ops.domain.features import bands_needed, expanded, halo_of
 from geoml_ops.steps.covariates import contract_with, make_covariates, options_of
 from geoml_ops.steps.imagery import Imagery, imagery

@@ -12,17 +12,27 @@ import shapely
 from numpy.typing import NDArray
 
 from geoml_ops.adapters import crs, gx, raster, stac, vector
-from geoml_ops.core.bands import Contract, contract_for
+from geoml_ops.core.bands import Band, Contract
 from geoml_ops.core.errors import BadInput
 from geoml_ops.core.flow import BandSource, Check, Labels, Scene
 from geoml_ops.core.grid import Bounds, Grid
 from geoml_ops.core.noun import FileRef
 from geoml_ops.domain import checks as rules
-from geoml_ops.domain.delivery import LabelsDelivery, SceneDelivery, band_of, declare, read_product
+from geoml_ops.domain.delivery import (
+    MOST_XML_BYTES,
+    LabelsDelivery,
+    Layer,
+    Product,
+    SceneDelivery,
+    declare,
+    is_product,
+    read_product,
+)
 from geoml_ops.platform.files import sha256_of, write_json
 from geoml_ops.steps.deliveries import Delivery
-
-PRODUCT = "MTD_MSIL1C.xml"
+from geoml_ops.steps.layers import layers_in, refuse_other_band
+from geoml_ops.steps.places import Places
+from geoml_ops.steps.sensors import contract_of
 
 
 @dataclass
@@ -46,10 +56,11 @@ class Judged:
         return bool(self.checks) and all(check.passed or not check.blocking for check in self.checks)
 
 
-def read_scene(delivery: Delivery, said: SceneDelivery, judged: Judged, scratch: Path) -> None:
+def read_scene(places: Places, delivery: Delivery, said: SceneDelivery, judged: Judged, scratch: Path) -> None:
     """Reads band files and writes ``scene.tif`` and its JSON to ``scratch``, as far as it gets.
 
     Args:
+        places: where sensors of this deployment are described.
         delivery: the listed delivery.
         said: its declaration.
         judged: what was found is added here.
@@ -58,41 +69,43 @@ def read_scene(delivery: Delivery, said: SceneDelivery, judged: Judged, scratch:
     Raises:
         BadInput: the sensor or the product metadata are unusable.
     """
-    contract = contract_for(said.sensor)
-    by_band = _band_files(delivery, contract)
-    headers, dn = _harmonise(delivery, by_band, contract)
+    contract = contract_of(places, said.sensor)
+    product = _product(delivery)
+    layers = layers_in(delivery, said, contract)
+    judged.checks.extend(layers.checks)
+    headers, dn = _harmonise(delivery, layers.bands, contract)
     rows = [{"band": row["band"], "problem": row["problem"]} for row in headers]
-    product_files = [name for name in delivery.files if name.rsplit("/", 1)[-1] == PRODUCT]
-    product = read_product((delivery.folder / product_files[0]).read_bytes()) if product_files else None
-    declaration, said_checks = declare(said, product, [row.get("declared") for row in headers], contract)
+    declaration, said_checks = declare(said, product, {row["band"]: row.get("declared") for row in headers}, contract)
     judged.checks.extend(said_checks)
     complete = judged.ask("Bands as delivered", rows, rules.DELIVERED, rules.delivered_rules(contract))
     if dn is None or declaration is None or not complete:
         return
-    numbers = rules.measure(dn, contract, declaration.radiometry)
+    radiometry, own = declaration.radiometry, dict(declaration.own)
+    numbers = rules.measure(dn, contract, radiometry, own)
     table = [
         {"band": row["band"], **{k: row[k] for k in rules.HEADER}, **measured}
         for row, measured in zip(headers, numbers, strict=True)
     ]
     judged.ask("Bands as measured", table, rules.MEASURED, rules.measured_rules(contract))
-    judged.checks.append(rules.offset_check(numbers, declaration.radiometry))
+    each = {name: own.get(name, radiometry) for name in contract.names}
+    judged.checks.append(rules.offset_check(numbers, contract, each, sworn=product is not None))
+    judged.checks.append(rules.spectral_check(dn, contract, each))
     grid = next(row["grid"] for row in headers if row["pixel_m"] == contract.pixel_m)
-    raster.write_scene(
-        scratch / "scene.tif", dn, grid, contract, declaration.radiometry, {"GEOML_SENSOR": contract.sensor}
-    )
+    raster.write_scene(scratch / "scene.tif", dn, grid, contract, radiometry, {"GEOML_SENSOR": contract.sensor}, own)
     scene = Scene(
         name=delivery.name,
         sensor=contract.sensor,
         acquired=declaration.acquired,
         baseline=declaration.baseline,
-        declared=declaration.radiometry,
+        declared=radiometry,
         grid=grid,
         bands=tuple(
             BandSource(
                 name=row["band"],
-                file=delivery.files[by_band[row["band"]][0]],
+                file=delivery.files[layers.bands[row["band"]][0].file],
                 gsd_m=row["pixel_m"],
                 resampling="none" if row["pixel_m"] == contract.pixel_m else contract.band(row["band"]).resampling,
+                declared=own.get(row["band"]),
             )
             for row in headers
         ),
@@ -103,25 +116,30 @@ def read_scene(delivery: Delivery, said: SceneDelivery, judged: Judged, scratch:
     write_json(scratch / "item.json", stac.scene_item(scene, contract))
 
 
-def _band_files(delivery: Delivery, contract: Contract) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for name in delivery.files:
-        band = band_of(name.rsplit("/", 1)[-1])
-        if band in contract.names:
-            found.setdefault(str(band), []).append(name)
-    return found
+def _product(delivery: Delivery) -> Product | None:
+    """Returns what the producer's metadata say; of several files the first that tells where Sentinel-2 delivers one."""
+    names = [name for name in delivery.files if is_product(name.rsplit("/", 1)[-1])]
+    if not names:
+        return None
+    # A Landsat product repeats its metadata as text and as JSON; one of them suffices.
+    name = min(names, key=lambda n: (n.endswith(".json"), n))
+    limit = MOST_XML_BYTES
+    if delivery.files[name].size > limit:
+        raise BadInput(f"{name[:120]} has {delivery.files[name].size} bytes; product metadata have less than {limit}.")
+    return read_product((delivery.folder / name).read_bytes(), name.rsplit("/", 1)[-1])
 
 
 def _harmonise(
-    delivery: Delivery, by_band: dict[str, list[str]], contract: Contract
+    delivery: Delivery, by_band: dict[str, list[Layer]], contract: Contract
 ) -> tuple[list[rules.Row], NDArray[Any] | None]:
     """Returns one row per delivered band, and all bands on one grid, or None where one cannot be brought there."""
     rows: list[rules.Row] = []
     for band in contract.bands:
-        for name in by_band.get(band.name, []):
-            rows.append({"band": band.name, "problem": "", **_header(delivery.folder / name, contract)})
-        if len(by_band.get(band.name, [])) > 1:
-            rows[-1]["problem"] = f"{band.name} was delivered {len(by_band[band.name])} times."
+        claims = by_band.get(band.name, [])
+        for layer in claims:
+            rows.append({"band": band.name, "problem": "", "layer": layer, **_header(delivery, layer, band, contract)})
+        if len(claims) > 1:
+            rows[-1]["problem"] = f"{band.name} was delivered {len(claims)} times."
     grid: Grid | None = next(
         (row["grid"] for row in rows if not row["problem"] and row["pixel_m"] == contract.pixel_m), None
     )
@@ -132,9 +150,10 @@ def _harmonise(
         try:
             if grid is None:
                 raise BadInput(f"No readable band has pixels of {contract.pixel_m:g} m, so there is no common grid.")
-            path = delivery.folder / by_band[row["band"]][0]
+            where: Layer = row["layer"]
             how = contract.band(row["band"]).resampling
-            layers.append(raster.to_grid(path, grid, how, contract.radiometry.nodata))
+            path, nodata = delivery.folder / where.file, contract.radiometry.nodata
+            layers.append(raster.to_grid(path, grid, how, nodata, band=where.position))
         except BadInput as error:
             row["problem"] = str(error)
     whole = [row["band"] for row in rows] == list(contract.names) and len(layers) == len(rows)
@@ -142,20 +161,25 @@ def _harmonise(
     return rows, np.stack(layers) if whole and same else None
 
 
-def _header(path: Path, contract: Contract) -> rules.Row:
+def _header(delivery: Delivery, layer: Layer, band: Band, contract: Contract) -> rules.Row:
+    path, position = delivery.folder / layer.file, layer.position or 0
     try:
         facts = raster.describe(path)
+        if position >= facts.n_bands:
+            raise BadInput(f"{path.name} holds {facts.n_bands} bands; {band.name} should be band {position + 1}.")
         if facts.dtype != contract.dtype:
             raise BadInput(f"{path.name} holds {facts.dtype} numbers, {contract.sensor} has {contract.dtype}.")
-        if facts.nodata not in (None, contract.radiometry.nodata):
-            raise BadInput(f"{path.name} declares {facts.nodata:g} as nodata, {contract.sensor} has 0.")
+        wanted = contract.radiometry.nodata
+        if facts.nodata is not None and wanted is not None and facts.nodata != wanted:
+            raise BadInput(f"{path.name} declares {facts.nodata:g} as nodata, {contract.sensor} has {wanted:g}.")
+        refuse_other_band(path.name, facts, position, band, contract)
         return {
             "crs": facts.grid.crs,
             "pixel_m": facts.grid.pixel_m,
             **dict(zip(("left", "bottom", "right", "top"), facts.grid.bounds.as_tuple(), strict=True)),
             "dtype": facts.dtype,
             "grid": facts.grid,
-            "declared": facts.declared,
+            "declared": facts.radiometries[position],
         }
     except BadInput as error:
         return {"problem": str(error)}

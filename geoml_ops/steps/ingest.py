@@ -96,7 +96,7 @@ def _read(places: Places, delivery: Delivery, judged: Judged, scratch: Path) -> 
         return
     said = declared(delivery)
     if isinstance(said, SceneDelivery):
-        read_scene(delivery, said, judged, scratch)
+        read_scene(places, delivery, said, judged, scratch)
     elif isinstance(said, AncillaryDelivery):
         read_ancillary(delivery, said, judged, scratch)
     else:

@@ -10,9 +10,10 @@ from geoml_ops.adapters.tables import is_whole
 from geoml_ops.core.errors import BadInput
 from geoml_ops.core.flow import Evaluation, FeatureTable, FoldPlan, Version
 from geoml_ops.core.noun import FileRef
-from geoml_ops.domain.fitting import OutOfFold, fit
+from geoml_ops.domain.fitting import OutOfFold, fitted_on, of_fold
 from geoml_ops.domain.folds import evidence_blocks, far_from, materialise
 from geoml_ops.domain.gate import NO_SKILL, Known, Paired, Ruling, Stake, admit, rule
+from geoml_ops.domain.nesting import folds_inside
 from geoml_ops.steps.answers import Answers, keep_answers, open_answers
 from geoml_ops.steps.experiments import experiment_of
 from geoml_ops.steps.features import features_at
@@ -129,9 +130,11 @@ def champion_in_folds(places: Places, champion: Evaluation, plan: FoldPlan) -> F
     n, k, twin = len(asked.samples), len(classes), _twins(held, asked)
     probability, no_skill = np.full((n, k), np.nan), np.full(n, -1, dtype=np.int64)
     fold, build = np.full(n, -1, dtype=np.int64), builder(champion.family, champion.params, recipe)
+    inner = folds_inside(shelf.get(FoldPlan, champion.plan), held.samples)
     for number, (train, test) in enumerate(materialise(plan, asked.samples)):
-        away = _away(asked, held, twin, plan, train, test)
-        model = fit(build, held.features[away], held.samples.code[away], k)
+        away = np.flatnonzero(_away(asked, held, twin, plan, train, test))
+        own = of_fold(build, number)
+        model = fitted_on(away, held.features, held.samples.code, own, k, inner=inner)
         probability[test], fold[test] = model.probability(features[test]), number
         no_skill[test] = np.argmax(np.bincount(held.samples.code[away], minlength=k))
     answers = OutOfFold(probability, no_skill, fold, np.zeros(len(old.features)))

@@ -1,4 +1,8 @@
-"""Families by name, and their fitted models on disk: native, found by evaluation, never served."""
+"""Families by name, and their fitted models on disk: native, found by evaluation, never served.
+
+A family is added by one entry: of :data:`geoml_ops.domain.fitting.FAMILIES` where scikit-learn is enough, of
+:data:`FAMILIES` here where it takes a tool.
+"""
 
 from __future__ import annotations
 
@@ -6,30 +10,55 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from geoml_ops.adapters import skops, xgboost
-from geoml_ops.core.errors import BadInput, NotFound, Refused
+from geoml_ops.adapters import catboost, lightgbm, skops, xgboost
+from geoml_ops.core.errors import NotFound, Refused
 from geoml_ops.core.experiment import Experiment
 from geoml_ops.core.flow import Evaluation
 from geoml_ops.domain import fitting
-from geoml_ops.domain.fitting import Build, Fitted, Params
+from geoml_ops.domain.fitting import Family, Fitted, Params, Recipe, recipe
+from geoml_ops.domain.fitting.selected import selected
 from geoml_ops.platform.files import read_json, sha256_of, whole_folder, write_json
 from geoml_ops.steps.places import Places
 
-FAMILIES: Mapping[str, Build] = {**fitting.FAMILIES, "xgboost": xgboost.build}
-_SAVE: Mapping[str, Callable[[Any, Path], None]] = {".skops": skops.save, ".ubj": xgboost.save}
-_LOAD: Mapping[str, Callable[[Path], Any]] = {".skops": skops.load, ".ubj": xgboost.load}
+FAMILIES: Mapping[str, Family] = {
+    **fitting.FAMILIES,
+    "xgboost": xgboost.FAMILY,
+    "lightgbm": lightgbm.FAMILY,
+    "catboost": catboost.FAMILY,
+}
+_NATIVE: Mapping[str, str] = {"XGBClassifier": ".ubj", "LGBMClassifier": ".txt", "CatBoostClassifier": ".cbm"}
+"""Models that their own library keeps; whatever else there is, ensembles of these included, goes to skops."""
+_SAVE: Mapping[str, Callable[[Any, Path], None]] = {
+    ".skops": skops.save,
+    ".ubj": xgboost.save,
+    ".txt": lightgbm.save,
+    ".cbm": catboost.save,
+}
+_LOAD: Mapping[str, Callable[[Path], Any]] = {
+    ".skops": skops.load,
+    ".ubj": xgboost.load,
+    ".txt": lightgbm.load,
+    ".cbm": catboost.load,
+}
 
 
-def builder(family: str, params: Params, experiment: Experiment) -> Callable[[int], Any]:
-    """Returns what builds an unfitted model of a recipe, given the number of classes it will see.
+def builder(family: str, params: Params, experiment: Experiment) -> Recipe:
+    """Returns what builds the unfitted models of an entry of ``families``.
+
+    Args:
+        family: name of the entry, and of the family where ``params`` name no other.
+        params: as the experiment or an evaluation has them.
+        experiment: names the classes and the seed.
 
     Raises:
-        BadInput: this program does not know the family.
+        BadInput: this program does not know the family, a member, an option or a parameter.
     """
-    if family not in FAMILIES:
-        raise BadInput(f"There is no family {family[:60]!r}.", f"use one of {', '.join(FAMILIES)}")
-    build, seed = FAMILIES[family], experiment.sampling.seed
-    return lambda n_classes: build(params, seed, n_classes)
+    names = experiment.class_names
+    plain = recipe(params, FAMILIES, name=family, seed=experiment.sampling.seed, classes=names)
+    found = selected(plain, experiment.selection)
+    # Built once for nothing: what cannot be is refused before a fold is cut.
+    found(len(names))
+    return found
 
 
 def keep_model(places: Places, evaluation: Evaluation, fitted: Callable[[], Fitted]) -> None:
@@ -38,7 +67,7 @@ def keep_model(places: Places, evaluation: Evaluation, fitted: Callable[[], Fitt
     if folder.exists():
         return
     model = fitted()
-    suffix = ".ubj" if evaluation.family == "xgboost" else ".skops"
+    suffix = _NATIVE.get(type(model.estimator).__name__, ".skops")
     with whole_folder(folder) as part:
         _SAVE[suffix](model.estimator, part / f"model{suffix}")
         facts = {

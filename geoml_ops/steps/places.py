@@ -19,6 +19,7 @@ class Places:
         model: name of the registered model.
         experiment: the experiment file (YAML).
         policy: the monitoring policy file (YAML).
+        sensors: the folder of sensors that are described in files (YAML, one each); None for none.
     """
 
     workspace: Path
@@ -29,6 +30,7 @@ class Places:
     model: str
     experiment: Path
     policy: Path
+    sensors: Path | None = None
 
     @property
     def nouns(self) -> Path:

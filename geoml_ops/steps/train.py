@@ -10,13 +10,15 @@ from geoml_ops.core.errors import BadInput
 from geoml_ops.core.experiment import Experiment
 from geoml_ops.core.flow import Evaluation, FeatureTable, FoldPlan
 from geoml_ops.domain.fitting import fit
+from geoml_ops.domain.nesting import folds_inside
 from geoml_ops.platform.log import logger
 from geoml_ops.steps.evaluating import evaluated, evaluated_choice
 from geoml_ops.steps.experiments import experiment_of
-from geoml_ops.steps.models import FAMILIES, builder, keep_model
+from geoml_ops.steps.models import builder, keep_model
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.runs import record_run
 from geoml_ops.steps.samples import open_table
+from geoml_ops.steps.studies import require_honest
 from geoml_ops.steps.tabulating import families, plan, tabulate, version_for
 
 __all__ = ["choose", "evaluate", "families", "plan", "tabulate", "version_for"]
@@ -49,12 +51,12 @@ def evaluate(places: Places, plan_ids: Sequence[str], family: str) -> Evaluation
         )
     table = shelf.get(FeatureTable, plans[0].table)
     experiment = experiment_of(places, table.experiment)
-    if family not in experiment.families or family not in FAMILIES:
+    if family not in experiment.families:
         raise BadInput(
             f"There is no family {family[:60]!r} in experiment {experiment.name!r}.",
-            f"use one of {', '.join(name for name in experiment.families if name in FAMILIES)}",
+            f"use one of {', '.join(experiment.families)}",
         )
-    recipe = (table.id, *(p.id for p in plans), family, experiment.families[family])
+    recipe = (table.id, *(p.id for p in plans), family, experiment.families[family], "")
     whole = [e for e in shelf.all(Evaluation) if _recipe(e) == recipe and is_whole(places.tables, e.predictions)]
     evaluation = whole[0] if whole else shelf.put(evaluated(places, plans, experiment, family))
     record_run(places, evaluation)
@@ -81,17 +83,16 @@ def choose(places: Places, evaluation_ids: tuple[str, ...]) -> Evaluation:
             f"{len(found)} evaluations over {len({e.plan for e in found})} plans cannot be compared.",
             "evaluate every family on the same plan",
         )
+    for each in found:
+        require_honest(places, each)
     table = shelf.get(FeatureTable, found[0].table)
     experiment = experiment_of(places, table.experiment)
     best = min(found, key=lambda e: (-e.scores[experiment.gate.metric].value, e.family))
     chosen = best if len(found) == 1 else _chosen(places, experiment, found, best)
     tabled = open_table(places, table)
     build = builder(best.family, best.params, experiment)
-    keep_model(
-        places,
-        chosen,
-        lambda: fit(build, tabled.features, tabled.samples.code, len(experiment.class_names)),
-    )
+    inner, k = folds_inside(shelf.get(FoldPlan, best.plan), tabled.samples), len(experiment.class_names)
+    keep_model(places, chosen, lambda: fit(build, tabled.features, tabled.samples.code, k, inner=inner))
     _log.info("chosen", evaluation=chosen.id, family=best.family, among=len(found))
     return chosen
 
@@ -109,4 +110,4 @@ def _chosen(places: Places, experiment: Experiment, found: Sequence[Evaluation],
 def _recipe(evaluation: Evaluation) -> tuple[object, ...]:
     """Returns what makes two evaluations the same; a choice is like nothing that was evaluated by itself."""
     plans = (evaluation.plan, evaluation.optimism_plan, *(panel.plan for panel in evaluation.others))
-    return (evaluation.table, *plans, evaluation.family, evaluation.params, *evaluation.selected_from)
+    return (evaluation.table, *plans, evaluation.family, evaluation.params, evaluation.study, *evaluation.selected_from)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from geoml_ops.core.bands import Contract
 from geoml_ops.core.errors import BadInput
-from geoml_ops.domain.covariates import RECIPES
+from geoml_ops.domain.covariates.registry import RECIPES
 from geoml_ops.domain.features import FUNCTIONS, INDICES, Feature, read
 from geoml_ops.steps.covariates import contract_with
 from geoml_ops.steps.experiments import current_experiment

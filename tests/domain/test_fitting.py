@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 from sklearn.inspection import permutation_importance as sklearn_importance
@@ -87,3 +89,18 @@ def test_samples_that_no_fold_tests_have_no_answer() -> None:
 def test_an_unknown_parameter_is_named() -> None:
     with pytest.raises(BadInput, match="trees"):
         random_forest({"trees": 3}, 0, 2)
+
+
+def test_importance_is_kept_fold_by_fold_and_its_mean_over_samples_is_the_pooled_one() -> None:
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(300, 3)).astype(np.float32)
+    codes = (features[:, 1] > 0).astype(np.int64)
+    cut = [np.arange(0, 50), np.arange(50, 180), np.arange(180, 300)]
+    folds = [(np.setdiff1d(np.arange(300), test), test) for test in cut]
+    build = functools.partial(random_forest, {"n_estimators": 10}, 0)
+    found = out_of_fold(features, codes, folds, build, 2, shuffles=2)
+    assert found.importance_per_fold is not None
+    assert found.importance_per_fold.shape == (3, 3)
+    np.testing.assert_allclose(found.importance, [50, 130, 120] @ found.importance_per_fold / 300)
+    assert (found.importance_per_fold.argmax(axis=1) == 1).all()
+    assert out_of_fold(features, codes, folds, build, 2).importance_per_fold is None
