@@ -31,21 +31,17 @@ class Score(Value):
 class Speed(Value):
     """How fast a fitted head runs as a graph, on the machine that exported it; of no noun, machines differ.
 
-    ``tried`` holds, for each layout of the graph that was tried, thousands of pixels a second; None where its
-    answers were not equal.
+    ``ratio`` is the graph's speed over that of the library that fitted the model, at equal threads; ``tried``
+    holds the same for each layout of the graph that was tried, None where it did not answer as the model does.
     """
 
     layout: str
     kpx_per_s: float
     native_kpx_per_s: float
+    ratio: float
     tried: dict[str, float | None]
-    batch_px: int
+    n_rows: int
     threads: int = 1
-
-    @property
-    def ratio(self) -> float:
-        """Of the graph's speed to that of the library that fitted the model, at equal threads."""
-        return self.kpx_per_s / self.native_kpx_per_s
 
 
 class Bin(Value):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,12 @@ from geoml_ops.adapters.configs import read_policy
 from geoml_ops.adapters.crs import reproject
 from geoml_ops.adapters.mlm import model_item
 from geoml_ops.adapters.nouns import Shelf
-from geoml_ops.adapters.onnx import bundle_graph, head_graph
+from geoml_ops.adapters.onnx import Layout, bundle_graph, head_graph
 from geoml_ops.adapters.ort import Answer, Graph
 from geoml_ops.adapters.registry import GRAPH, NOUN, REFERENCE, open_bundle
 from geoml_ops.core.bands import Contract
 from geoml_ops.core.errors import NotFound, Refused
+from geoml_ops.core.evidence import Speed
 from geoml_ops.core.experiment import CovariateRules
 from geoml_ops.core.flow import Bundle, Entry, Evaluation, FeatureTable, FoldPlan, Judgement, Scene, Version
 from geoml_ops.core.noun import FileRef
@@ -29,16 +30,17 @@ from geoml_ops.domain import parity
 from geoml_ops.domain.applicability import References
 from geoml_ops.domain.card import card
 from geoml_ops.domain.fitting import Fitted
-from geoml_ops.platform.files import sha256_of, whole_file, whole_folder, write_json, write_text
+from geoml_ops.platform.files import read_json, sha256_of, whole_file, whole_folder, write_json, write_text
 from geoml_ops.steps import ground
 from geoml_ops.steps.applying import area_of, sets_of
 from geoml_ops.steps.experiments import experiment_of
 from geoml_ops.steps.features import FeatureSource
+from geoml_ops.steps.layouts import fastest
 from geoml_ops.steps.models import open_model
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.samples import open_table
 
-CARD, ITEM = "card.html", "item.json"
+CARD, ITEM, SPEED, LAYOUT = "card.html", "item.json", "speed.json", "layout.json"
 _EDGE_POINTS = 5
 MOST_NUMBERS = 60_000_000
 """Of DN that are compared at most: a wide window around few samples, a narrow one around many."""
@@ -69,7 +71,8 @@ def make_bundle(places: Places, evaluation: Evaluation) -> Bundle:
     source = FeatureSource(places, version, experiment, table.features)
     contract = source.contract
     fitted, tabled = open_model(places, evaluation), open_table(places, table)
-    head = _head(fitted, evaluation, table.features)
+    tiles = list(ground.tiles(places, source, tabled.keys, read_policy(places.policy).drift.tile_px))
+    head, speed = _head(places, fitted, evaluation, ground.rows_of(tiles, Graph(source.content)))
     colours = tuple(entry.colour for entry in experiment.classes.values())
     area = area_of(places, evaluation, experiment, tabled, table.features)
     sets = sets_of(places, evaluation, experiment, tabled)
@@ -83,8 +86,6 @@ def make_bundle(places: Places, evaluation: Evaluation) -> Bundle:
     }
     content = bundle_graph(table.features, contract, head, evaluation.classes, says, area.references)
     graph = Graph(content)
-    tile_px = read_policy(places.policy).drift.tile_px
-    tiles = list(ground.tiles(places, source, tabled.keys, tile_px))
     asked = _Asked(fitted, Graph(source.content), Graph(head), graph, area.references)
     k = 2 * source.halo_px + 1
     patches = ground.sample_patches(tiles, most=max(200, min(20_000, MOST_NUMBERS // (len(contract.bands) * k * k))))
@@ -109,15 +110,26 @@ def make_bundle(places: Places, evaluation: Evaluation) -> Bundle:
             reference=_file(part / REFERENCE),
         )
         write_json(part / NOUN, bundle.as_json())
+        write_json(part / SPEED, speed.model_dump(mode="json"))
         write_json(part / ITEM, _item(places, bundle, evaluation, version, contract))
-        write_text(part / CARD, card_of(places, bundle))
-        made = {name: (part / name).read_bytes() for name in (GRAPH, REFERENCE, NOUN, ITEM, CARD)}
+        write_text(part / CARD, card_of(places, bundle, speed=speed))
+        made = {name: (part / name).read_bytes() for name in (GRAPH, REFERENCE, NOUN, ITEM, CARD, SPEED)}
     _repair(places.bundles / bundle.file.sha256, made)
     return Shelf(places.nouns).put(bundle)
 
 
-def card_of(places: Places, bundle: Bundle, judgement: Judgement | None = None, entry: Entry | None = None) -> str:
+def card_of(
+    places: Places,
+    bundle: Bundle,
+    judgement: Judgement | None = None,
+    entry: Entry | None = None,
+    *,
+    speed: Speed | None = None,
+) -> str:
     """Returns the card of a bundle as HTML, with what is known of it so far."""
+    told = places.bundles / bundle.file.sha256 / SPEED
+    if speed is None and told.exists():
+        speed = Speed.model_validate_json(told.read_bytes())
     shelf = Shelf(places.nouns)
     evaluation = shelf.get(Evaluation, bundle.evaluation)
     table, version = shelf.get(FeatureTable, evaluation.table), shelf.get(Version, bundle.version)
@@ -126,8 +138,8 @@ def card_of(places: Places, bundle: Bundle, judgement: Judgement | None = None, 
         evaluation,
         shelf.get(FoldPlan, evaluation.plan),
         table,
-        bundle.contract,
         scenes=[shelf.get(Scene, scene).name for scene in version.scenes],
+        speed=speed,
         judgement=judgement,
         entry=entry,
     )
@@ -138,7 +150,11 @@ def _reads(contract: Contract, name: str, rules: CovariateRules) -> bool:
     return any(f"{name}_{product}" in contract.names for product in rules.products)
 
 
-def _head(fitted: Fitted, evaluation: Evaluation, features: Sequence[str]) -> bytes:
+def _head(places: Places, fitted: Fitted, evaluation: Evaluation, rows: NDArray[np.float32]) -> tuple[bytes, Speed]:
+    """Returns the fitted head as the fastest graph that answers alike, and how fast it is.
+
+    What was found once is kept beside the model, so that a retry makes the same graph.
+    """
     absent = [name for code, name in enumerate(evaluation.classes) if code not in fitted.present]
     if absent:
         raise Refused(
@@ -146,7 +162,15 @@ def _head(fitted: Fitted, evaluation: Evaluation, features: Sequence[str]) -> by
             f"{len(evaluation.classes)} classes.",
             "deliver labels of every class, or leave the classes out of the experiment",
         )
-    return head_graph(fitted.estimator, evaluation.family, len(features))
+    n_features, kept = rows.shape[1], places.models / evaluation.id / LAYOUT
+    if kept.exists():
+        known = read_json(kept)
+        layout = Layout(**known["layout"])
+        return head_graph(fitted.estimator, evaluation.family, n_features, layout), Speed(**known["speed"])
+    # Models that cannot answer where a feature is missing are timed, as they serve, on pixels that have all.
+    chosen = fastest(fitted.estimator, evaluation.family, n_features, rows)
+    write_json(kept, {"layout": asdict(chosen.layout), "speed": chosen.told()})
+    return chosen.content, Speed(**chosen.told())
 
 
 @dataclass(frozen=True)

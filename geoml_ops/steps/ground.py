@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoml_ops.adapters.nouns import Shelf
+from geoml_ops.adapters.ort import Graph
 from geoml_ops.core.flow import Scene
 from geoml_ops.core.grid import Grid
 from geoml_ops.domain.sketch import Columns, sketch_tiles
@@ -19,6 +20,7 @@ from geoml_ops.steps.places import Places
 from geoml_ops.steps.samples import Columns as Keys
 
 THREADS = 2
+MOST_ROWS = 128 * 128
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,25 @@ def reference(found: list[Tile], bands: tuple[str, ...], classes: tuple[str, ...
             for name, values in said.items():
                 columns.setdefault(name, []).extend(values)
     return columns
+
+
+def rows_of(found: Sequence[Tile], graph: Graph, most: int = MOST_ROWS) -> NDArray[np.float32]:
+    """Returns features ``(row, feature)`` as imagery has them, pixel by pixel along tiles; only where all exist.
+
+    Args:
+        found: the tiles.
+        graph: of the features.
+        most: about how many rows; whole tiles are taken until there are as many.
+    """
+    parts: list[NDArray[np.float32]] = []
+    for tile in found:
+        halo = (tile.around.shape[1] - tile.dn.shape[1]) // 2
+        columns = graph.features(tile.around[None])[0]
+        columns = columns[:, halo : halo + tile.dn.shape[1], halo : halo + tile.dn.shape[2]].reshape(len(columns), -1)
+        parts.append(columns[:, np.isfinite(columns).all(axis=0)].T)
+        if sum(map(len, parts)) >= most:
+            break
+    return np.ascontiguousarray(np.concatenate(parts)[:most])
 
 
 def sample_patches(found: list[Tile], most: int, seed: int = 0) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Graphs against reference numbers, a float32 twin, and the fitted models themselves."""
+"""Graphs against the fitted models themselves; their features are in test_feature_graph."""
 
 import hashlib
 import json
@@ -10,19 +10,17 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
-from skl2onnx import to_onnx
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 from xgboost import XGBClassifier
 
 from geoml_ops.adapters.onnx import bundle_graph, feature_graph, head_graph
 from geoml_ops.adapters.ort import Graph
 from geoml_ops.core.bands import SENTINEL_2_L1C, Radiometry
-from geoml_ops.core.errors import BadInput, Refused
+from geoml_ops.core.errors import BadInput
 from geoml_ops.domain import applicability
-from geoml_ops.domain.features import INDICES, LEAST_DENOMINATOR, bands_needed
+from geoml_ops.domain.features import bands_needed
 from geoml_ops.domain.parity import Answers, Nearness, compare, rows_of_all_kinds
 from geoml_ops.settings import CHECKOUT
 
@@ -30,48 +28,10 @@ FEATURES = ("B02", "B04", "B08", "NDVI", "NDWI", "EVI")
 BANDS = bands_needed(FEATURES, SENTINEL_2_L1C)
 CLASSES = ("a", "b", "c")
 
-# spyndex 0.12 on these reflectances.
-REFLECTANCE = {"B02": 0.0412, "B03": 0.0655, "B04": 0.0498, "B05": 0.1103, "B08": 0.3262, "B11": 0.1876, "B12": 0.0991}
-SPYNDEX = {
-    "NDVI": 0.735106, "EVI": 0.525076, "SAVI": 0.473288, "NDWI": -0.665560, "MNDWI": -0.482418, "NDBI": -0.269755,
-    "NBR": 0.533976, "NDMI": 0.269755, "NDREI": 0.494616, "GNDVI": 0.665560, "EVI2": 0.477963, "BI": -0.214947,
-    "NBR2": 0.308685,
-}  # fmt: skip
-
 
 def imagery(n: int, n_bands: int, seed: int = 0) -> np.ndarray:
     """Returns DN ``(row, band)`` as imagery has them: whole numbers, often equal."""
     return np.random.default_rng(seed).integers(1, 4000, (n, n_bands)).astype(np.float32)
-
-
-def twin(dn, features, contract):
-    """The same formulae once more, in numpy float32; ``dn`` is ``[batch, band, y, x]``."""
-    one = np.float32
-    rule = contract.radiometry
-    bands = bands_needed(features, contract)
-    layer = {name: (dn[:, i] + one(rule.offset_dn)) * one(rule.scale) for i, name in enumerate(bands)}
-
-    def linear(part):
-        total = None
-        for weight, name in part.terms:
-            value = layer[contract.band(name).name]
-            value = value if abs(weight) == 1 else value * one(abs(weight))
-            total = (
-                (value if weight > 0 else -value) if total is None else (total + value if weight > 0 else total - value)
-            )
-        return total + one(part.constant) if part.constant else total
-
-    columns = []
-    for name in features:
-        if name in layer:
-            columns.append(layer[name])
-            continue
-        index = INDICES[name]
-        top, bottom = linear(index.top), linear(index.bottom)
-        top = top if index.gain == 1 else top * one(index.gain)
-        with np.errstate(all="ignore"):
-            columns.append(np.where(np.abs(bottom) < one(LEAST_DENOMINATOR), one(np.nan), top / bottom))
-    return np.stack(columns, axis=1).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -98,28 +58,6 @@ MODELS = {"random_forest": forest, "xgboost": boosted}
 
 def softprob(rows, codes):
     return boosted(rows, codes, objective="multi:softprob", num_class=len(np.unique(codes)))
-
-
-@pytest.mark.parametrize("name", SPYNDEX)
-def test_index_numbers_agree_with_spyndex(name):
-    bands = bands_needed([name], SENTINEL_2_L1C)
-    dn = np.array([REFLECTANCE[band] * 1e4 for band in bands], dtype=np.float32).reshape(1, -1, 1, 1)
-    found = Graph(feature_graph([name], SENTINEL_2_L1C)).features(dn)
-    assert found.item() == pytest.approx(SPYNDEX[name], abs=2e-6)
-
-
-@pytest.mark.parametrize("offset_dn", [0.0, -1000.0])
-def test_the_feature_graph_equals_its_float32_twin_bit_by_bit(offset_dn):
-    contract = SENTINEL_2_L1C.model_copy(update={"radiometry": Radiometry(scale=1e-4, offset_dn=offset_dn)})
-    features = (*contract.names, *INDICES)
-    dn = imagery(4 * 31 * 17, 13).reshape(4, 31, 17, 13).transpose(0, 3, 1, 2).copy()
-    dn[0, :, :9] = np.nan
-    dn[1, 3, 5] = np.nan
-    dn[2, :, 7:9] = 1000.0
-    dn[2, :, 9] = 0.0
-    dn[3, 7, 2] = 65535.0
-    found = Graph(feature_graph(features, contract)).features(dn)
-    assert found.tobytes() == twin(dn, features, contract).tobytes()
 
 
 def test_a_missing_band_or_an_index_without_denominator_makes_a_pixel_invalid():
@@ -155,16 +93,6 @@ def test_the_bundle_answers_as_the_fitted_model_on_rows_of_every_kind(samples, f
     assert parity.passed, parity
     assert not said["one band missing"].valid.any()
     assert said["clean"].valid.mean() > 0.99
-
-
-def test_trees_that_saw_quantised_imagery_keep_their_thresholds(samples):
-    _, rows, codes = samples
-    model = boosted(rows, codes, n_estimators=80, max_depth=6)
-    ask = np.repeat(rows, 3, axis=0)
-    ask[1::3] = np.nextafter(ask[1::3], np.float32(np.inf))
-    ask[2::3] = np.nextafter(ask[2::3], np.float32(-np.inf))
-    found = Graph(head_graph(model, "xgboost", len(FEATURES))).head(np.ascontiguousarray(ask.T[None, :, :, None]))
-    assert np.abs(found[0, :, :, 0].T - model.predict_proba(ask)).max() < 1e-5
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 1), (33, 64)])
@@ -221,67 +149,6 @@ def test_names_that_do_not_fit_the_head_are_refused(samples):
         bundle_graph(FEATURES, SENTINEL_2_L1C, head, ("a", "b"), {})
     with pytest.raises(BadInput, match="reads 6 features"):
         bundle_graph(FEATURES[:-1], SENTINEL_2_L1C, head, CLASSES, {})
-
-
-def test_a_forest_that_saw_nan_is_refused_and_its_conversion_really_would_be_wrong(samples):
-    _, rows, codes = samples
-    rng = np.random.default_rng(0)
-    holed = np.where(rng.random(rows.shape) < 0.05, np.float32(np.nan), rows)
-    model = RandomForestClassifier(20, random_state=0).fit(holed, codes)
-    with pytest.raises(Refused, match="saw missing values"):
-        head_graph(model, "random_forest", len(FEATURES))
-
-    import onnxruntime
-
-    plain = to_onnx(model, rows[:1], options={id(model): {"zipmap": False}}, target_opset={"": 17, "ai.onnx.ml": 3})
-    found = onnxruntime.InferenceSession(plain.SerializeToString()).run(None, {"X": holed})[1]
-    assert np.abs(found - model.predict_proba(holed)).max() > 0.1
-
-
-def test_one_nan_in_one_sample_is_enough(samples):
-    _, rows, codes = samples
-    holed = rows.copy()
-    holed[7, 3] = np.nan
-    with pytest.raises(Refused, match="saw missing values"):
-        head_graph(RandomForestClassifier(20, random_state=0).fit(holed, codes), "random_forest", len(FEATURES))
-
-
-@pytest.mark.parametrize("params", [{}, {"bootstrap": False}, {"class_weight": "balanced"}, {"max_samples": 0.5}])
-def test_no_forest_without_nan_is_refused(samples, params):
-    _, rows, codes = samples
-    head_graph(RandomForestClassifier(5, random_state=0, **params).fit(rows, codes), "random_forest", len(FEATURES))
-
-
-@pytest.mark.parametrize(
-    ("params", "reason"),
-    [
-        ({"num_parallel_tree": 3}, "num_parallel_tree 3"),
-        ({"objective": "multi:softmax"}, "objective multi:softmax"),
-        ({"booster": "dart"}, "booster dart"),
-        ({"booster": "gblinear", "max_depth": None}, "booster gblinear"),
-        ({"multi_strategy": "multi_output_tree", "tree_method": "hist"}, "multi_strategy"),
-    ],
-)
-def test_boosters_that_convert_wrongly_are_refused(samples, params, reason):
-    _, rows, codes = samples
-    with pytest.raises(Refused, match=reason):
-        head_graph(boosted(rows, codes, **params), "xgboost", len(FEATURES))
-
-
-def test_a_scaler_before_the_trees_and_an_unknown_family_are_refused(samples):
-    _, rows, codes = samples
-    scaled = Pipeline([("scale", StandardScaler()), ("model", RandomForestClassifier(3))]).fit(rows, codes)
-    with pytest.raises(Refused, match="StandardScaler and RandomForestClassifier has no export"):
-        head_graph(scaled, "random_forest", len(FEATURES))
-    with pytest.raises(BadInput, match="family 'svm'"):
-        head_graph(scaled, "svm", len(FEATURES))
-
-
-def test_a_model_that_never_saw_a_class_is_refused(samples):
-    _, rows, codes = samples
-    model = forest(rows[codes != 1], codes[codes != 1])
-    with pytest.raises(Refused, match=r"classes are .*0.*2"):
-        head_graph(model, "random_forest", len(FEATURES))
 
 
 def test_a_graph_has_no_name_that_changes_with_the_run(samples):

@@ -11,11 +11,15 @@ from geoml_ops.settings import Settings, be_quiet
 be_quiet()
 
 from geoml_ops.platform.files import write_json  # noqa: E402
+from tests.benchmarks import covariates, features, heads, judging, places, texture  # noqa: E402
 from tests.benchmarks import figures as maps  # noqa: E402
-from tests.benchmarks import judging  # noqa: E402
 from tests.benchmarks.pairs import Figure  # noqa: E402
 
-FIGURES = {**maps.FIGURES, **judging.FIGURES}
+FIGURES = {
+    name: figure
+    for part in (maps, judging, features, texture, covariates, places, heads)
+    for name, figure in part.FIGURES.items()
+}
 
 
 def main(names: list[str]) -> int:
@@ -37,10 +41,10 @@ def main(names: list[str]) -> int:
 
 
 def _show(figures: list[Figure]) -> None:
-    print(f"{'figure':16} {'ours':>12} {'against':>12} {'ratio':>7} {'quartiles':>15} {'rounds':>7}  unit")
+    print(f"{'figure':20} {'ours':>12} {'against':>12} {'ratio':>7} {'quartiles':>15} {'rounds':>7}  unit")
     for f in figures:
         spread = f"{f.ratio_low:.2f} to {f.ratio_high:.2f}"
-        print(f"{f.name:16} {f.ours:12,.0f} {f.against:12,.0f} {f.ratio:7.2f} {spread:>15} {f.rounds:7}  {f.unit}")
+        print(f"{f.name:20} {f.ours:12,.0f} {f.against:12,.0f} {f.ratio:7.2f} {spread:>15} {f.rounds:7}  {f.unit}")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,8 @@ EVALUATION = Evaluation(
     per_class_f1={"built": 0.51}, per_fold=(0.6, 0.7), confusion=((101, 19), (7, 33)), predictions=FILE,
 )  # fmt: skip
 BUNDLE = Bundle(
-    evaluation=EVALUATION.id, version=TABLE.version, contract=SENTINEL_2_L1C.subset(("B04", "B08")), features=("NDVI",), classes=EVALUATION.classes,
+    evaluation=EVALUATION.id, version=TABLE.version, contract=SENTINEL_2_L1C.subset(("B04", "B08")),
+    features=("NDVI",), classes=EVALUATION.classes,
     colours=("#d7263d", "#2a6fbb"), halo_px=0,
     parity=Parity(rows={"clean": 500}, worst={"clean": 3e-7}, n_label_mismatches=0, tolerance=1e-5, passed=True),
     file=FILE, reference=FILE,
@@ -46,7 +47,7 @@ JUDGEMENT = Judgement(
 
 
 def page(**more: object) -> str:
-    return card(BUNDLE, EVALUATION, PLAN, TABLE, SENTINEL_2_L1C.subset(BUNDLE.bands), scenes=("west",), **more)
+    return card(BUNDLE, EVALUATION, PLAN, TABLE, scenes=("west",), **more)
 
 
 @pytest.mark.parametrize("more", [{}, {"judgement": JUDGEMENT, "entry": ENTRY}])
@@ -95,8 +96,7 @@ def test_data_are_credited():
 
 
 def text_of(bundle: Bundle = BUNDLE, evaluation: Evaluation = EVALUATION, **more: object) -> str:
-    contract = SENTINEL_2_L1C.subset(BUNDLE.bands)
-    return " ".join(read(card(bundle, evaluation, PLAN, TABLE, contract, **more)).text.split())
+    return " ".join(read(card(bundle, evaluation, PLAN, TABLE, **more)).text.split())
 
 
 @pytest.mark.parametrize("outcome", get_args(Outcome))
@@ -188,13 +188,12 @@ def test_what_has_to_be_known_about_the_folds_is_on_the_card():
         block_m=2000.0, range_m=None, low_m=None, high_m=None, column="", capped=True, remarks=("No range converged.",)
     )
     plan = PLAN.model_copy(update={"audit": audit, "block_size": size})
-    contract = SENTINEL_2_L1C.subset(BUNDLE.bands)
-    said = read(card(BUNDLE, EVALUATION, plan, TABLE, contract)).text
+    said = read(card(BUNDLE, EVALUATION, plan, TABLE)).text
     assert "Dates are shared." in said
     assert "No range converged." in said
     assert "sized by the range" not in said
     known = size.model_copy(update={"range_m": 1840.4, "column": "water"})
-    found = read(card(BUNDLE, EVALUATION, plan.model_copy(update={"block_size": known}), TABLE, contract)).text
+    found = read(card(BUNDLE, EVALUATION, plan.model_copy(update={"block_size": known}), TABLE)).text
     assert "sized by the range of water, 1840 m" in found
 
 
@@ -204,16 +203,20 @@ def test_a_choice_between_recipes_is_told():
 
 
 def test_every_noun_can_be_shown_and_no_name_writes_on_the_page():
-    bundle, evaluation, judgement = (hostile(kind) for kind in (Bundle, Evaluation, Judgement))
+    bands = {"name": HOSTILE, "common_name": "", "aliases": [], "unit": HOSTILE}
+    contract = any_noun(Bundle).as_json()["contract"] | {"sensor": HOSTILE}
+    contract["bands"] = [contract["bands"][0] | bands]
+    bundle = hostile(Bundle, contract=contract)
+    evaluation, judgement = (hostile(kind) for kind in (Evaluation, Judgement))
     plan, table, entry = any_noun(FoldPlan), hostile(FeatureTable), hostile(Entry)
-    html = card(bundle, evaluation, plan, table, SENTINEL_2_L1C, scenes=(HOSTILE,), judgement=judgement, entry=entry)
+    html = card(bundle, evaluation, plan, table, scenes=(HOSTILE,), judgement=judgement, entry=entry)
     assert read(html).text.count(HOSTILE) > 15
 
 
 def test_a_colour_that_is_none_loads_nothing():
     html = card(
         BUNDLE.model_copy(update={"colours": ("red;background:url(//x)", "#2a6fbb")}),
-        EVALUATION, PLAN, TABLE, SENTINEL_2_L1C.subset(BUNDLE.bands),
+        EVALUATION, PLAN, TABLE,
     )  # fmt: skip
     read(html)
     assert "//x" not in html

@@ -19,6 +19,7 @@ from scipy.spatial.distance import cdist
 from geoml_ops.adapters.dvc import Store
 from geoml_ops.adapters.mlflow import Tracking
 from geoml_ops.adapters.nouns import Shelf
+from geoml_ops.adapters.onnx import feature_graph
 from geoml_ops.adapters.ort import Graph
 from geoml_ops.adapters.raster import read, write_scene
 from geoml_ops.adapters.registry import Registry, open_bundle
@@ -201,7 +202,7 @@ def test_the_bundle_answers_for_the_whole_scene_as_the_fitted_model(world: World
     assert made.parity.passed
     dn = scene_dn(world, made.bands)
     answer = Graph((folder_of(world, made) / "model.onnx").read_bytes()).run(dn[None])
-    columns = Graph(bundles.feature_graph(made.features, SENTINEL_2_L1C)).features(dn[None])[0]
+    columns = Graph(feature_graph(made.features, made.contract)).features(dn[None])[0]
     rows = np.ascontiguousarray(columns.reshape(len(made.features), -1).T)
     exists = np.isfinite(rows).all(axis=1)
     expected = open_model(world.places, evaluation).probability(rows[exists])
@@ -214,7 +215,7 @@ def test_the_bundle_answers_for_the_whole_scene_as_the_fitted_model(world: World
 
 def test_the_folder_holds_all_that_a_service_and_a_person_need(world: World, bundle: Bundle) -> None:
     folder = folder_of(world, bundle)
-    names = {"model.onnx", "bundle.json", "reference.json", "card.html", "item.json"}
+    names = {"model.onnx", "bundle.json", "reference.json", "card.html", "item.json", "speed.json"}
     assert {path.name for path in folder.iterdir()} == names
     assert open_bundle(world.places.bundles, bundle.file.sha256, bundle.id).bundle == bundle
     assert bundle.bands == ("B04", "B08", "B11")
@@ -350,7 +351,7 @@ def test_a_graph_that_answers_otherwise_than_its_model_leaves_no_bundle(
 ) -> None:
     evaluation = world.chosen(world.second, "xgboost")
     stranger = open_model(world.places, world.chosen(world.first, "xgboost")).estimator
-    monkeypatch.setattr(bundles, "head_graph", lambda _, family, n, real=bundles.head_graph: real(stranger, family, n))
+    monkeypatch.setattr(bundles, "fastest", lambda _, *asked, real=bundles.fastest: real(stranger, *asked))
     before = set(world.places.bundles.iterdir())
     with pytest.raises(Refused, match=r"does not answer as the fitted model does.*clean"):
         publish.export(world.places, evaluation.id)

@@ -5,6 +5,6 @@ the same model gives the same digest on every machine.
 """
 
 from geoml_ops.adapters.onnx.graphs import bundle_graph, feature_graph
-from geoml_ops.adapters.onnx.heads import head_graph
+from geoml_ops.adapters.onnx.heads import Layout, head_graph, layouts_for
 
-__all__ = ["bundle_graph", "feature_graph", "head_graph"]
+__all__ = ["Layout", "bundle_graph", "feature_graph", "head_graph", "layouts_for"]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from geoml_ops.core.bands import Contract
+from geoml_ops.core.bands import Radiometry
 from geoml_ops.core.evidence import Applicability, Conformal, Score, Speed
 from geoml_ops.core.flow import Bundle, Entry, Evaluation, FeatureTable, FoldPlan, Judgement
 from geoml_ops.domain.card.agreement import calibration, confusion
@@ -37,7 +37,6 @@ def card(
     evaluation: Evaluation,
     plan: FoldPlan,
     features: FeatureTable,
-    contract: Contract,
     *,
     scenes: Sequence[str] = (),
     speed: Speed | None = None,
@@ -51,7 +50,6 @@ def card(
         evaluation: how good its recipe was, honestly and not.
         plan: the folds of the honest score.
         features: the samples it learned from.
-        contract: bands that it reads, in its order.
         scenes: names of the scenes it learned from.
         speed: of the graph where it was exported; None where that was not measured.
         judgement: what the gate said; None before it was asked.
@@ -71,7 +69,7 @@ def card(
             section("Where it may be asked", _applicability(bundle.applicability)),
             section("Sets of classes", _conformal(bundle.conformal)),
             section("The gate", _gate(judgement)) if judgement else "",
-            section("What it reads", _bands(bundle, contract), _features(bundle)),
+            section("What it reads", _bands(bundle), _features(bundle)),
             section("Does the graph equal the fitted model", _parity(bundle), _speed(speed)),
             section("Where it comes from", _lineage(bundle, evaluation, features, scenes, judgement, entry)),
             paragraph(CREDIT, "quiet small"),
@@ -223,27 +221,38 @@ def _gate(judgement: Judgement) -> str:
     )
 
 
-def _bands(bundle: Bundle, contract: Contract) -> str:
+def _bands(bundle: Bundle) -> str:
     rows = [
         (
             escape(band.name),
             escape(band.common_name),
             f"{band.centre_nm:g}" if band.centre_nm is not None else "",
             escape(band.unit),
+            _value(bundle.contract.radiometry_of(band.name)),
             f"{band.gsd_m:g}",
             band.resampling,
         )
-        for band in contract.bands
+        for band in bundle.contract.bands
     ]
     rule = bundle.radiometry
-    return table(("band", "common name", "centre, nm", "unit", "pixel as delivered, m", "resampled"), rows) + paragraph(
-        f"Digital numbers in pixels of {bundle.pixel_m:g} m; reflectance = (DN {rule.offset_dn:+g}) · "
-        f"{rule.scale:g}; {rule.nodata:g} means not observed. Scenes that declare another offset are brought to this "
-        "one; scenes that declare none are refused. Bands are found by name."
-    ) + bullets(
-        f"{name}: {rules.make.replace('_', ' ')} of {', '.join(rules.of)}, made once per scene"
-        for name, rules in bundle.covariates.items()
+    return (
+        table(("band", "common name", "centre, nm", "unit", "value", "pixel as delivered, m", "resampled"), rows)
+        + paragraph(
+            f"Digital numbers in pixels of {bundle.pixel_m:g} m; reflectance = (DN {rule.offset_dn:+g}) · "
+            f"{rule.scale:g}; "
+            f"{'NaN' if rule.nodata is None else f'{rule.nodata:g}'} means not observed. "
+            "Scenes that declare another offset are brought to this one; scenes that declare none are refused. "
+            "Bands are found by name."
+        )
+        + bullets(
+            f"{name}: {rules.make.replace('_', ' ')} of {', '.join(rules.of)}, made once per scene"
+            for name, rules in bundle.covariates.items()
+        )
     )
+
+
+def _value(rule: Radiometry) -> str:
+    return "as it is" if (rule.scale, rule.offset_dn) == (1.0, 0.0) else f"(DN {rule.offset_dn:+g}) · {rule.scale:g}"
 
 
 def _features(bundle: Bundle) -> str:
@@ -256,13 +265,15 @@ def _features(bundle: Bundle) -> str:
 def _speed(speed: Speed | None) -> str:
     if speed is None:
         return ""
-    tried = ", ".join(f"{name} {'not equal' if v is None else f'{v:,.0f}'}" for name, v in speed.tried.items())
+    tried = "; ".join(f"{name}: {'not equal' if v is None else f'{v:.2f}'}" for name, v in speed.tried.items())
     threads = "1 thread" if speed.threads == 1 else f"{speed.threads} threads"
     return paragraph(
         f"The graph's head answers {speed.kpx_per_s:,.0f} thousand pixels a second with {threads}, "
-        f"{speed.ratio:.2f} times the library that fitted it ({speed.native_kpx_per_s:,.0f}), in tiles of "
-        f"{speed.batch_px:,} pixels on the machine that exported it."
-    ) + paragraph(f"Layouts tried, thousand pixels a second: {tried}. Chosen: {speed.layout}.", "quiet small")
+        f"{speed.ratio:.2f} times the library that fitted it ({speed.native_kpx_per_s:,.0f}), "
+        f"{speed.n_rows:,} pixels at a time, on the machine that exported it."
+    ) + paragraph(
+        f"Layouts of the graph that were tried, times the library: {tried}. Chosen: {speed.layout}.", "quiet small"
+    )
 
 
 def _parity(bundle: Bundle) -> str:
