@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     model: str = "landcover"
     experiment: Path = CHECKOUT / "dags" / "experiments" / "landcover.yaml"
     policy: Path = CHECKOUT / "monitoring" / "policies.yaml"
+    sensors: Path = CHECKOUT / "dags" / "sensors"
     service_url: str = "http://127.0.0.1:3000"
     poll_s: float = Field(2.0, gt=0)
     max_upload_mb: float = Field(512.0, gt=0)
@@ -68,6 +69,7 @@ class Settings(BaseSettings):
             model=self.model,
             experiment=self.experiment.resolve(),
             policy=self.policy.resolve(),
+            sensors=self.sensors.resolve(),
         )
 
     def as_environment(self) -> dict[str, str]:

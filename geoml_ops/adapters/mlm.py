@@ -23,7 +23,7 @@ from pystac.extensions.raster import DataType
 from pystac.validation.local_validator import get_local_schema_cache
 from referencing import Registry, Resource
 
-from geoml_ops.core.bands import Contract
+from geoml_ops.core.bands import Band, Contract
 from geoml_ops.core.errors import Refused
 from geoml_ops.core.flow import Bundle, Evaluation
 
@@ -156,7 +156,7 @@ def model_item(
         title="ONNX graph: features and classifier in one",
         media_type="application/octet-stream; framework=onnx",
         roles=["mlm:model"],
-        extra_fields={"bands": [{"name": band.name, "eo:common_name": band.common_name} for band in contract.bands],
+        extra_fields={"bands": [_band(band, contract) for band in contract.bands],
                       "file:checksum": f"1220{bundle.file.sha256}", "file:size": bundle.file.size},
     )  # fmt: skip
     item.add_asset("model", asset)
@@ -166,7 +166,7 @@ def model_item(
         framework="ONNX",
         framework_version="1.21.0",
         tasks=[TaskType.SEMANTIC_SEGMENTATION],
-        input=[_input(bundle)],
+        input=[_input(bundle, contract)],
         output=_outputs(bundle),
         memory_size=bundle.file.size,
         pretrained=False,
@@ -177,6 +177,7 @@ def model_item(
     AssetGeneralMLMExtension.ext(asset).apply(artifact_type="onnx")
     item.stac_extensions += [
         "https://stac-extensions.github.io/eo/v2.0.0/schema.json",
+        "https://stac-extensions.github.io/raster/v2.0.0/schema.json",
         "https://stac-extensions.github.io/file/v2.1.0/schema.json",
         "https://stac-extensions.github.io/classification/v2.0.0/schema.json",
     ]
@@ -215,8 +216,27 @@ def _beside(bundle: Bundle) -> dict[str, Any]:
     return {name: value.model_dump(mode="json") for name, value in told.items() if value is not None}
 
 
-def _input(bundle: Bundle) -> ModelInput:
-    rule = bundle.radiometry
+def _band(band: Band, contract: Contract) -> dict[str, Any]:
+    """Returns what a band is called and what its numbers mean, in the words of STAC 1.1, EO 2.0 and raster 2.0."""
+    rule = contract.radiometry_of(band.name)
+    said = {
+        "name": band.name,
+        "unit": band.unit,
+        "nodata": rule.nodata,
+        "eo:common_name": band.common_name or None,
+        "eo:center_wavelength": None if band.centre_nm is None else band.centre_nm / 1000,
+        "raster:scale": rule.scale,
+        "raster:offset": rule.offset_dn * rule.scale,
+        "geoml:valid": list(band.valid),
+    }
+    return {key: value for key, value in said.items() if value is not None}
+
+
+def _input(bundle: Bundle, contract: Contract) -> ModelInput:
+    rule, own = contract.radiometry, [band for band in contract.bands if band.radiometry]
+    apart = "".join(
+        f" {band.name}: (dn {r.offset_dn:+g}) * {r.scale:g} {band.unit}." for band in own if (r := band.radiometry)
+    )
     return ModelInput.create(
         name="dn",
         bands=[ModelBand.create(name=name) for name in bundle.bands],
@@ -227,7 +247,7 @@ def _input(bundle: Bundle) -> ModelInput:
         ),
         description=(
             f"Digital numbers in the radiometry (dn {rule.offset_dn:+g}) * {rule.scale:g}, NaN where not observed, "
-            f"pixels of {bundle.pixel_m:g} m. The graph itself brings them to reflectance."
+            f"pixels of {bundle.pixel_m:g} m. The graph itself brings them to {contract.bands[0].unit}.{apart}"
         ),
     )
 

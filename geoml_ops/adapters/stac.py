@@ -15,7 +15,7 @@ from pystac.extensions.projection import ProjectionExtension
 from pystac.validation.local_validator import get_local_schema_cache
 from referencing import Registry, Resource
 
-from geoml_ops.core.bands import Contract
+from geoml_ops.core.bands import CONTRACTS, SENTINEL_2, Contract
 from geoml_ops.core.errors import Refused
 from geoml_ops.core.flow import Scene
 
@@ -39,10 +39,10 @@ def scene_item(scene: Scene, contract: Contract) -> dict[str, Any]:
         bbox=list(footprint.bounds),
         datetime=scene.acquired,
         properties={
-            "constellation": scene.sensor.rsplit("-", 1)[0],
-            "processing:level": scene.sensor.rsplit("-", 1)[1].upper(),
-            "s2:processing_baseline": scene.baseline,
+            **_origin(scene),
             "geoml:id": scene.id,
+            "geoml:sensor": scene.sensor,
+            "geoml:crs_class": contract.crs_class,
             "gsd": scene.grid.pixel_m,
         },
     )
@@ -90,21 +90,35 @@ def check_item(content: dict[str, Any]) -> None:
         raise Refused(f"The STAC item of {content.get('id')!r} is not valid: {worst.json_path}: {worst.message[:300]}.")
 
 
+def _origin(scene: Scene) -> dict[str, Any]:
+    """Returns who made the product and how far it was processed, for the sensors that STAC has words for."""
+    level = scene.sensor.rsplit("-", 1)[-1].upper()
+    if scene.sensor in SENTINEL_2:
+        return {"constellation": "sentinel-2", "processing:level": level, "s2:processing_baseline": scene.baseline}
+    if scene.sensor.startswith("landsat-") and scene.sensor in CONTRACTS:
+        return {"constellation": "landsat", "processing:level": level, "landsat:collection_number": "02"}
+    return {}
+
+
 def _band(scene: Scene, contract: Contract, name: str) -> dict[str, Any]:
     band = contract.band(name)
     source = next(s for s in scene.bands if s.name == name)
-    return {
+    rule = source.declared or scene.declared
+    said = {
         "name": name,
         "gsd": source.gsd_m,
         "data_type": contract.dtype,
-        "nodata": scene.declared.nodata,
-        "eo:common_name": band.common_name,
-        "eo:center_wavelength": band.centre_nm / 1000,
-        "raster:scale": scene.declared.scale,
-        "raster:offset": scene.declared.offset_dn * scene.declared.scale,
+        "nodata": "nan" if rule.nodata is None and contract.dtype.startswith("float") else rule.nodata,
+        "unit": band.unit,
+        "eo:common_name": band.common_name or None,
+        "eo:center_wavelength": None if band.centre_nm is None else band.centre_nm / 1000,
+        "raster:scale": rule.scale,
+        "raster:offset": rule.offset_dn * rule.scale,
         "raster:spatial_resolution": scene.grid.pixel_m,
         "geoml:resampling": source.resampling,
+        "geoml:valid": list(band.valid),
     }
+    return {key: value for key, value in said.items() if value is not None}
 
 
 def _footprint(scene: Scene) -> shapely.Polygon:

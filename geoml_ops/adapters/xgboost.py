@@ -11,11 +11,14 @@ import numpy as np
 import xgboost
 
 from geoml_ops.core.errors import BadInput
-from geoml_ops.domain.fitting import THREADS, Params
+from geoml_ops.core.experiment import Range
+from geoml_ops.domain.fitting import THREADS, Family, Params, Setting, require_no_hold_out
 from geoml_ops.platform.files import whole_file
 
-# The converter (onnxmltools 1.16) gets these silently or loudly wrong.
+# Margins of other objectives, boosters and strategies are no probabilities of one class each.
 _FIXED = {"objective": "multi:softprob", "booster": "gbtree", "num_parallel_tree": 1, "multi_strategy": None}
+# What they would change belongs to training or to what counts as missing; no experiment needs them.
+_DECIDED = ("callbacks", "missing", "num_class", "random_state", "enable_categorical", "feature_types", "kwargs")
 
 
 def build(params: Params, seed: int, n_classes: int) -> xgboost.XGBClassifier:
@@ -35,6 +38,9 @@ def build(params: Params, seed: int, n_classes: int) -> xgboost.XGBClassifier:
             raise BadInput(f"XGBoost has no parameter {name[:60]!r}.", "look for the name in its documentation")
         if name in _FIXED and value != _FIXED[name]:
             raise BadInput(f"XGBoost with {name}={value!r} cannot be exported faithfully.", f"use {_FIXED[name]!r}")
+        if name in _DECIDED:
+            raise BadInput(f"XGBoost's {name} is decided by the platform.", f"leave {name} out")
+    require_no_hold_out("XGBoost", params, early_stopping_rounds=None)
     device = params.get("device", "auto")
     chosen = {
         "tree_method": "hist",
@@ -75,3 +81,22 @@ def load(path: Path) -> xgboost.XGBClassifier:
     model = xgboost.XGBClassifier()
     model.load_model(path)
     return model
+
+
+def _of(params: Params, setting: Setting) -> xgboost.XGBClassifier:
+    return build(params, setting.seed, setting.n_classes)
+
+
+FAMILY = Family(
+    build=_of,
+    space={
+        "n_estimators": Range(low=50, high=500, whole=True),
+        "learning_rate": Range(low=0.01, high=0.3, log=True),
+        "max_depth": Range(low=2, high=10, whole=True),
+        "min_child_weight": Range(low=0.5, high=50.0, log=True),
+        "subsample": Range(low=0.5, high=1.0),
+        "colsample_bytree": Range(low=0.4, high=1.0),
+        "reg_lambda": Range(low=1e-2, high=30.0, log=True),
+    },
+    says="boosted trees, on the GPU where there is one; reads missing values itself",
+)

@@ -84,7 +84,7 @@ class Contract(Value):
     """
 
     sensor: str
-    bands: tuple[Band, ...] = Field(min_length=1)
+    bands: tuple[Band, ...]
     radiometry: Radiometry
     pixel_m: float = Field(gt=0)
     dtype: str

@@ -13,10 +13,17 @@ from geoml_ops.core.noun import digest
 
 
 class MapClass(Value):
-    """One class of the map: the label names it collects and the colour it is drawn in."""
+    """One class of the map.
+
+    Attributes:
+        labels: the label names it collects.
+        colour: it is drawn in.
+        value: its number in the legend of whoever ordered the map; None where it has none. Maps hold codes.
+    """
 
     labels: tuple[str, ...] = Field(min_length=1)
     colour: str = Field(pattern=r"^#[0-9a-f]{6}$")
+    value: int | None = Field(None, ge=-(2**31), lt=2**31)
 
 
 class Sampling(Value):
@@ -24,9 +31,11 @@ class Sampling(Value):
 
     Attributes:
         per_polygon: largest number of samples of one polygon.
-        per_class: largest number of samples of one class (drawn at random among its units); None for all.
-        least_apart_m: samples of one raster of labels keep at least this distance; 0 for none.
-        weight_field: field of the label file that says how much a sample counts; empty for all the same.
+        per_class: largest number of samples of one class; its units (polygons, points, pixels of a raster) take
+            turns. None for all; labels that are a raster need it.
+        least_apart_m: samples that one raster of labels gives in a scene keep at least this distance; 0 for none.
+        weight_field: field of label files that says how much a sample counts while a model learns, from 0; a record
+            without one, and a raster, counts 1. Empty for all the same.
         seed: of the draw.
     """
 
@@ -211,6 +220,16 @@ class Experiment(Value):
                 if label in seen:
                     raise ValueError(f"label {label!r} belongs to both {seen[label]!r} and {name!r}")
                 seen[label] = name
+        return self
+
+    @model_validator(mode="after")
+    def _one_class_per_value(self) -> Experiment:
+        seen: dict[int, str] = {}
+        for name, entry in self.classes.items():
+            if entry.value is not None:
+                if entry.value in seen:
+                    raise ValueError(f"value {entry.value} belongs to both {seen[entry.value]!r} and {name!r}")
+                seen[entry.value] = name
         return self
 
     @property

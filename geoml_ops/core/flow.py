@@ -73,6 +73,11 @@ class Scene(Noun):
     bands: tuple[BandSource, ...]
     file: FileRef
 
+    @property
+    def own(self) -> dict[str, Radiometry]:
+        """By band, the radiometry that is not ``declared``; :func:`~geoml_ops.core.bands.to_contract` needs both."""
+        return {source.name: source.declared for source in self.bands if source.declared is not None}
+
     @field_validator("acquired")
     @classmethod
     def _aware(cls, value: datetime) -> datetime:
@@ -81,16 +86,43 @@ class Scene(Noun):
         return value.astimezone(UTC)
 
 
+class LegendEntry(Value):
+    """What one code of a delivery of labels stands for; ``colour`` is empty where none was named."""
+
+    code: int
+    name: str
+    colour: str = ""
+
+
 class Labels(Noun):
-    """Polygons with class names, in the CRS they were delivered in."""
+    """Polygons, points or a raster with class names, in the CRS they were delivered in.
+
+    ``n_polygons``, ``n_points`` and ``n_pixels`` count them by class name. ``file`` is a GeoPackage whose
+    ``class_field`` holds names and whose ``fields`` hold numbers, or a raster of the codes of ``legend``, of which
+    ``nodata`` stands for no label.
+    """
 
     kind: ClassVar[str] = "labels"
+    schema_now: ClassVar[int] = 2
+    version_of_schema: int = Field(2, alias="schema")
     name: str
     crs: str
     bounds: Bounds
     class_field: str
     n_polygons: dict[str, int]
+    n_points: dict[str, int] = Field(default_factory=dict)
+    n_pixels: dict[str, int] = Field(default_factory=dict)
+    fields: tuple[str, ...] = ()
+    legend: tuple[LegendEntry, ...] = ()
+    nodata: int | None = None
+    form: Literal["vector", "raster"] = "vector"
     file: FileRef
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many of each class name there are, by what they are: polygons, points, pixels."""
+        found = {"polygons": self.n_polygons, "points": self.n_points, "pixels": self.n_pixels}
+        return {what: counts for what, counts in found.items() if counts}
 
 
 class Ancillary(Noun):
@@ -175,7 +207,8 @@ class Covariate(Noun):
 class FeatureTable(Noun):
     """Labelled samples and the features that the feature graph gave them (a Parquet file).
 
-    ``left_out`` counts the polygons and pixels that gave no sample, by reason. ``ground`` is a second
+    ``left_out`` counts the polygons and pixels that gave no sample, by reason; ``drawn_from`` by class how many
+    samples came from polygons, points and rasters. ``ground`` is a second
     Parquet file: pixels spread over everything that was observed, with their features, no labels. It is
     what "this map" means to folds and to applicability; None in tables of before it was kept.
     """
@@ -191,6 +224,7 @@ class FeatureTable(Noun):
     covariates: tuple[str, ...] = ()
     n_samples: dict[str, int]
     left_out: dict[str, int] = Field(default_factory=dict)
+    drawn_from: dict[str, dict[str, int]] = Field(default_factory=dict)
     file: FileRef
     ground: FileRef | None = None
 
@@ -364,7 +398,11 @@ class Parity(Value):
 
 
 class Bundle(Noun):
-    """One ONNX graph with its names and digest: all that a service needs. ``file`` is the graph."""
+    """One ONNX graph with its names and digest: all that a service needs. ``file`` is the graph.
+
+    ``values`` holds per class its number in the legend of whoever ordered the map, None where it has none; maps hold
+    codes, which are positions in ``classes``.
+    """
 
     kind: ClassVar[str] = "bundle"
     schema_now: ClassVar[int] = 3
@@ -377,12 +415,23 @@ class Bundle(Noun):
     features: tuple[str, ...]
     classes: tuple[str, ...]
     colours: tuple[str, ...]
+    values: tuple[int | None, ...] = ()
     halo_px: int = Field(ge=0)
     applicability: Applicability | None = None
     conformal: Conformal | None = None
     parity: Parity
     file: FileRef
     reference: FileRef
+
+    @property
+    def legend(self) -> list[dict[str, JsonValue]]:
+        """One entry per class: ``code`` in maps, ``value`` in the legend of whoever ordered it, ``name``, ``colour``."""
+        values = self.values or (None,) * len(self.classes)
+        entries = zip(values, self.classes, self.colours, strict=True)
+        return [
+            {"code": code, "value": value, "name": name, "colour": colour}
+            for code, (value, name, colour) in enumerate(entries)
+        ]
 
     @property
     def sensor(self) -> str:

@@ -57,22 +57,27 @@ def best_of(tried: Sequence[Tried]) -> Tried:
 
 
 def hopeless(values: Sequence[float], others: Sequence[Tried], *, startup: int) -> bool:
-    """Says whether a trial is given up: worse than the median of all that got as far, at that very fold.
+    """Says whether a trial is given up: clearly worse than the median of all that got as far, at that very fold.
 
-    The median stopping rule (Golovin et al. 2017), with two differences to the usual implementation. A
+    The median stopping rule (Golovin et al. 2017), with three differences to the usual implementation. A
     trial is compared by its score over the folds so far and not by its best one, for after an easy first
-    fold nothing would ever be given up. And trials that were given up themselves count among the others,
-    or the bar would rise with every fold.
+    fold nothing would ever be given up. Trials that were given up themselves count among the others, or
+    the bar would rise with every fold. And *clearly* is by more than the finished trials have gained or lost on
+    their median from this fold to the last, root mean square: what early folds cannot tell is not held
+    against a trial.
 
     Args:
         values: scores of the trial so far, one per fold.
         others: all trials that ended before.
         startup: finished trials below which nothing is given up.
     """
-    if sum(each.state == "finished" for each in others) < startup:
+    step, finished = len(values) - 1, [each.values for each in others if each.state == "finished"]
+    if len(finished) < max(startup, 1):
         return False
-    reached = [each.values[len(values) - 1] for each in others if len(each.values) >= len(values)]
-    return bool(reached) and values[-1] < float(np.median(reached))
+    reached = [each.values[step] for each in others if len(each.values) > step]
+    then, last = np.array([each[step] for each in finished]), np.array([each[-1] for each in finished])
+    moved = (last - np.median(last)) - (then - np.median(then))
+    return values[-1] < float(np.median(reached)) - float(np.sqrt(np.mean(np.square(moved))))
 
 
 def require_space(family: str, space: Mapping[str, Range]) -> None:
@@ -87,10 +92,11 @@ def require_space(family: str, space: Mapping[str, Range]) -> None:
             f"name ranges under tuning.space.{family[:60]}",
         )
     for name, each in space.items():
-        if each.low is not None and each.high is not None and each.whole and math.ceil(each.low) > math.floor(each.high):
+        low, high = each.low or 0.0, each.high or 0.0
+        if each.whole and not each.choices and math.ceil(low) > math.floor(high):
             raise BadInput(
-                f"tuning.space.{family[:60]}.{name[:60]} asks for whole numbers between {each.low:g} and "
-                f"{each.high:g}; there are none.",
+                f"tuning.space.{family[:60]}.{name[:60]} asks for whole numbers between {low:g} and {high:g}; "
+                "there are none.",
                 "widen the range",
             )
 

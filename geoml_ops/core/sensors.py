@@ -97,7 +97,8 @@ _OLI = {"1": ("coastal", 443.0), "2": ("blue", 482.0), "3": ("green", 561.4), "4
 _TM_RADIANCE = {"1": (0.765827, -2.28583, 1983.0), "2": (1.448189, -4.28819, 1796.0), "3": (1.043976, -2.21398, 1536.0),
                 "4": (0.876024, -2.38602, 1031.0), "5": (0.120354, -0.49035, 220.0),
                 "7": (0.065551, -0.21555, 83.44)}  # fmt: skip
-_ETM_RADIANCE = {"1": (0.778740, -6.97874, 1997.0), "2": (0.798819, -7.19882, 1812.0), "3": (0.621654, -5.62165, 1533.0),
+_ETM_RADIANCE = {"1": (0.778740, -6.97874, 1997.0), "2": (0.798819, -7.19882, 1812.0),
+                 "3": (0.621654, -5.62165, 1533.0),
                  "4": (0.969291, -6.06929, 1039.0), "5": (0.126220, -1.12622, 230.8),
                  "7": (0.043898, -0.39390, 84.90)}  # fmt: skip
 
@@ -111,10 +112,8 @@ def _temperature(name: str, common_name: str, centre_nm: float) -> Band:
                 radiometry=_KELVIN)  # fmt: skip
 
 
-def _at_sensor(
-    rows: Mapping[str, tuple[str, float]], radiance: Mapping[str, tuple[float, float, float]]
-) -> list[Band]:
-    """Reflective bands of TM and ETM+: 8-bit numbers whose reflectance per DN follows the sun's distance and the gain."""
+def _at_sensor(rows: Mapping[str, tuple[str, float]], radiance: Mapping[str, tuple[float, float, float]]) -> list[Band]:
+    """Reflective bands of TM and ETM+: 8-bit numbers whose scale follows the sun's distance and the gain."""
     made = []
     for n, (common_name, centre_nm) in rows.items():
         gain, bias, sun = radiance[n]

@@ -35,7 +35,7 @@ __all__ = ["Model", "champion", "classify", "entry_of", "last_champion", "load"]
 # Dissimilarity to 2,000 samples costs memory per pixel: tiles of 256 px take twice as much of it and a third more time.
 TILE_PX = 128
 SKETCH_PX = 128
-PICTURE_BANDS = ("B04", "B03", "B02")
+PICTURE_BANDS = ("red", "green", "blue")
 PICTURE_PX = 4096
 _log = logger("classify")
 
@@ -120,7 +120,7 @@ def _answer(shelf: Shelf, home: Path, model: Model, request: _Request, earlier: 
         tags=_tags(model, request, scenes) | _meaning(bundle),
     )
     write_json(home / SKETCHES, _sketches(dn, layers, model, facts.grid))
-    _write_picture(home / PICTURE, dn, contract.names)
+    _write_picture(home / PICTURE, dn, contract)
     counts = np.bincount(layers.classes[known], minlength=len(bundle.classes))
     return shelf.put(
         Prediction(
@@ -242,8 +242,11 @@ def _tags(model: Model, request: _Request, scenes: tuple[str, ...]) -> dict[str,
     }
 
 
-def _write_picture(path: Path, dn: NDArray[np.float32], names: tuple[str, ...]) -> None:
-    shown = PICTURE_BANDS if set(PICTURE_BANDS) <= set(names) else (names[0],) * 3
+def _write_picture(path: Path, dn: NDArray[np.float32], contract: Contract) -> None:
+    names = contract.names
+    called = {band.common_name: band.name for band in contract.bands}
+    shown = [called.get(word, "") for word in PICTURE_BANDS]
+    shown = shown if all(shown) else [names[0]] * 3
     step = max(1, -(-max(dn.shape[1:]) // PICTURE_PX))
     layers = dn[[names.index(n) for n in shown], ::step, ::step]
     with whole_file(path) as part:

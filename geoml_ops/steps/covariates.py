@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,9 +153,10 @@ class _Making:
             grid = self.scene.grid
             others = [s for s in scenes if s.id != self.scene.id and s.sensor == self.scene.sensor]
             return [self.scene, *(s for s in others if _offset(s.grid, grid) is not None)], {}
-        if recipe.reads == "features":
-            return [self.scene], {}
         held = {a.name: a for a in (shelf.get(Ancillary, i) for i in self.version.ancillaries)}
+        if recipe.reads == "features":
+            # Neighbourhoods of delivered polygons are asked for by the delivery's name.
+            return [self.scene], {name: held[name] for name in rules.of if name in held and rules.make == "lag"}
         missing = [name for name in rules.of if name not in held]
         if missing:
             raise NotFound(
@@ -183,16 +185,12 @@ class _Making:
             rasters = {name: raster.warped(path, grid, margin) for name, path in files.items()}
             return Stage(grid, margin, rasters=rasters)
         if recipe.reads == "vector":
-            vectors = {}
-            for name, path in files.items():
-                layer = vector.read_layer(path)
-                there = np.array([g is not None for g in layer.geometries], dtype=bool)
-                moved = reproject(layer.geometries[there], layer.crs, grid.crs)
-                vectors[name] = Vectors(moved, {key: values[there] for key, values in layer.columns.items()})
-            return Stage(grid, margin, vectors=vectors)
+            return Stage(grid, margin, vectors={name: _vectors(path, grid) for name, path in files.items()})
         if recipe.reads == "features":
-            layers = self._features(self.scene, rules.of, margin, self.earlier)
-            return Stage(grid, margin, rasters=dict(zip(rules.of, layers, strict=True)))
+            of = [name for name in rules.of if name not in files]
+            layers = self._features(self.scene, of, margin, self.earlier) if of else ()
+            vectors = {name: _vectors(path, grid) for name, path in files.items()}
+            return Stage(grid, margin, rasters=dict(zip(of, layers, strict=True)), vectors=vectors)
         dates, stack = self._stack(scenes, rules.of, margin)
         return Stage(grid, margin, dates=dates, stacks=stack)
 
@@ -224,6 +222,12 @@ class _Making:
                 top, left = row - margin + offset[0], col - margin + offset[1]
                 here[:] = _computed(source, graph, (top, left), here.shape[1:], halo)
         return out
+
+
+def _vectors(path: Path, grid: Grid) -> Vectors:
+    """Returns the records of a file in the CRS of a grid, those without geometry included: the recipe judges them."""
+    layer = vector.read_layer(path)
+    return Vectors(reproject(layer.geometries, layer.crs, grid.crs), layer.columns)
 
 
 def _computed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,7 +81,9 @@ def read_scene(places: Places, delivery: Delivery, said: SceneDelivery, judged: 
     complete = judged.ask("Bands as delivered", rows, rules.DELIVERED, rules.delivered_rules(contract))
     if dn is None or declaration is None or not complete:
         return
-    radiometry, own = declaration.radiometry, dict(declaration.own)
+    nodata = _nodata(headers, contract)
+    radiometry = declaration.radiometry.model_copy(update={"nodata": nodata})
+    own = {name: rule.model_copy(update={"nodata": nodata}) for name, rule in declaration.own.items()}
     numbers = rules.measure(dn, contract, radiometry, own)
     table = [
         {"band": row["band"], **{k: row[k] for k in rules.HEADER}, **measured}
@@ -88,7 +91,7 @@ def read_scene(places: Places, delivery: Delivery, said: SceneDelivery, judged: 
     ]
     judged.ask("Bands as measured", table, rules.MEASURED, rules.measured_rules(contract))
     each = {name: own.get(name, radiometry) for name in contract.names}
-    judged.checks.append(rules.offset_check(numbers, contract, each, sworn=product is not None))
+    judged.checks.append(rules.offset_check(numbers, contract, each, sworn=product is not None and not said.harmonised))
     judged.checks.append(rules.spectral_check(dn, contract, each))
     grid = next(row["grid"] for row in headers if row["pixel_m"] == contract.pixel_m)
     raster.write_scene(scratch / "scene.tif", dn, grid, contract, radiometry, {"GEOML_SENSOR": contract.sensor}, own)
@@ -114,6 +117,20 @@ def read_scene(places: Places, delivery: Delivery, said: SceneDelivery, judged: 
     judged.noun = scene
     write_json(scratch / "scene.json", scene.as_json())
     write_json(scratch / "item.json", stac.scene_item(scene, contract))
+
+
+def _nodata(headers: Sequence[rules.Row], contract: Contract) -> float | None:
+    """Returns the number that stands for "not observed": the sensor's, or where it has none the one of all files."""
+    said = {row["nodata"] for row in headers}
+    if contract.radiometry.nodata is not None or said == {None}:
+        return contract.radiometry.nodata
+    if len(said) > 1:
+        named = ", ".join(f"{row['band']} {row['nodata']}" for row in headers[:8])
+        raise BadInput(
+            f"The bands declare different numbers as nodata: {named}.", "declare one, or none, for all bands"
+        )
+    number = float(said.pop())
+    return number if math.isfinite(number) else None
 
 
 def _product(delivery: Delivery) -> Product | None:
@@ -180,6 +197,7 @@ def _header(delivery: Delivery, layer: Layer, band: Band, contract: Contract) ->
             "dtype": facts.dtype,
             "grid": facts.grid,
             "declared": facts.radiometries[position],
+            "nodata": facts.nodata,
         }
     except BadInput as error:
         return {"problem": str(error)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,12 +120,18 @@ def _key(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
+def _plain(value: Any) -> float | int | str:
+    """Returns a parameter as MLflow keeps it: a number or a word as it is, anything else as its JSON."""
+    return value if isinstance(value, float | int | str) else json.dumps(value)
+
+
 def _params(
     evaluation: Evaluation, plan: FoldPlan, table: FeatureTable, experiment: Experiment
 ) -> dict[str, float | int | str]:
+    own = {"built_from" if name == "family" else name: _plain(value) for name, value in evaluation.params.items()}
     return {
+        **own,
         "family": evaluation.family,
-        **evaluation.params,
         "features": ",".join(table.features),
         "per_polygon": experiment.sampling.per_polygon,
         "fold_method": plan.method,

@@ -86,6 +86,12 @@ def space_of(asked: Asked, experiment: Experiment) -> Mapping[str, Range]:
             f"There is no family {asked.family[:60]!r} in experiment {experiment.name!r}.",
             f"use one of {', '.join(experiment.families)}",
         )
+    strange = sorted(set(asked.rules.space) - set(experiment.families))
+    if strange:
+        raise BadInput(
+            f"tuning.space names {', '.join(strange)[:200]}; the families are {', '.join(experiment.families)}.",
+            "write a space under the name of a family",
+        )
     named = str(experiment.families[asked.family].get("family", asked.family))
     own = asked.rules.space.get(asked.family)
     return own if own is not None else FAMILIES[named].space if named in FAMILIES else {}
@@ -106,7 +112,9 @@ def search_all(asked: Sequence[Asked], tabled: Tabled, experiment: Experiment, s
     with _crew(todo, lambda: all(_is_done(each, experiment) for each in todo)):
         for each in todo:
             which = f"search {asked.index(each) + 1} of {len(asked)}"
-            _opened(each, experiment).work(_course(each, tabled, experiment), _telling(say, which))
+            search = _opened(each, experiment)
+            search.work(_course(each, tabled, experiment), _telling(say, which))
+            _require_some(each, search.tried())
     found = []
     for each in asked:
         search = _opened(each, experiment)
@@ -114,6 +122,16 @@ def search_all(asked: Sequence[Asked], tabled: Tabled, experiment: Experiment, s
             search.work(_course(each, tabled, experiment))
         found.append(Searched(each.plan, each.fold, search.tried()))
     return found
+
+
+def _require_some(asked: Asked, tried: Sequence[Tried]) -> None:
+    failed = [each for each in tried if each.state == "failed"]
+    if failed and len(failed) == len(tried) - 1:
+        why = failed[0].because[:300]
+        raise BadInput(
+            f"None of {len(failed)} sets of parameters of {asked.family[:60]} could be fitted: {why}",
+            f"look at tuning.space.{asked.family[:60]}",
+        )
 
 
 def _is_done(asked: Asked, experiment: Experiment) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +42,9 @@ def rules_for(
             f"Experiment {experiment.name!r} says nothing under selection.",
             "name a method: vif, permutation, rfe or boruta",
         )
-    kept = own is not None and method in ("", own.method)
-    said = own.model_dump() if kept and own else {"method": method, "options": {}}
+    said: dict[str, Any] = {"method": method, "options": {}}
+    if own is not None and method in ("", own.method):
+        said = own.model_dump()
     asked = {"most": most} if most is not None else {}
     try:
         return SelectionRules.model_validate(said | asked | {"options": {**said["options"], **(options or {})}})

@@ -95,11 +95,32 @@ def test_other_grids_are_refused_with_a_sentence(tmp_path, changes, words):
         raster.describe(bare(tmp_path / "x.tif", **changes))
 
 
-def test_bands_that_declare_different_things_are_refused(tmp_path):
+def test_every_band_says_for_itself_what_its_numbers_mean(tmp_path):
+    path = bare(tmp_path / "x.tif", numbers(4))
+    with rasterio.open(path, "r+") as target:
+        target.scales, target.offsets = (1e-4, 0.00341802, 1.0, 1.0), (-0.1, 149.0, 0.0, 0.0)
+        target.units = ("reflectance", "K", "reflectance", "")
+        target.update_tags(1, ns="IMAGERY", CENTRAL_WAVELENGTH_UM="0.665")
+        target.update_tags(2, wavelength="10.895", wavelength_units="Micrometers")
+        target.update_tags(3, wavelength="842")
+        target.update_tags(4, wavelength="infinite")
+        target.descriptions = ("B4, central wavelength 665 nm", "", "B8", "")
+    facts = raster.describe(path)
+    first, second, third, fourth = facts.radiometries
+    assert (first.scale, first.offset_dn, second.scale) == (1e-4, -1000.0, 0.00341802)
+    assert second.offset_dn == pytest.approx(149.0 / 0.00341802, abs=1e-6)
+    # A scale of 1 is a declaration only where a unit says so.
+    assert (third.scale, fourth, facts.declared) == (1.0, None, None)
+    assert facts.wavelengths_nm == pytest.approx((665.0, 10_895.0, 842.0, None))
+    assert facts.names == ("B4", "", "B8", "")
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(-1e-4, 0.0), (0.0, 0.0), (float("inf"), 0.0), (1e-4, float("nan"))])
+def test_a_scale_that_cannot_be_is_refused_with_the_band(tmp_path, scale, offset):
     path = bare(tmp_path / "x.tif", numbers(2))
     with rasterio.open(path, "r+") as target:
-        target.scales = (1e-4, 2e-4)
-    with pytest.raises(BadInput, match="2 different radiometries"):
+        target.scales, target.offsets = (1e-4, scale), (0.0, offset)
+    with pytest.raises(BadInput, match=r"Band 2 of x.tif declares a scale of"):
         raster.describe(path)
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skops.io as skops_io
+import skops.io as skops_io
 
 from geoml_ops.adapters import skops, xgboost
 from geoml_ops.core.errors import BadInput, Refused
@@ -46,7 +48,10 @@ class Stranger:
 
 
 def test_a_file_with_foreign_types_is_refused(tmp_path: Path) -> None:
-    skops.save(Stranger(), tmp_path / "model.skops")
+    with pytest.raises(Refused, match="Stranger"):
+        skops.save(Stranger(), tmp_path / "model.skops")
+    assert not (tmp_path / "model.skops").exists()
+    skops_io.dump(Stranger(), tmp_path / "model.skops")
     with pytest.raises(Refused, match="Stranger"):
         skops.load(tmp_path / "model.skops")
 

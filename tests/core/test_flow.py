@@ -219,13 +219,14 @@ def test_a_plan_of_schema_1_keeps_its_name_and_its_meaning() -> None:
 #: What each schema brought, by kind: none of it was there before.
 BROUGHT: dict[str, dict[int, set[str]]] = {
     "scene": {2: set()},
+    "labels": {2: {"n_points", "n_pixels", "fields", "legend", "nodata", "form"}},
     "version": {2: {"ancillaries"}},
-    "table": {2: {"ground"}, 3: {"covariates"}},
+    "table": {2: {"ground"}, 3: {"covariates", "drawn_from"}},
     "evaluation": {
         2: {"per_class", "reliability", "importance", "others", "selected_from"},
         3: {"study", "importance_per_fold"},
     },
-    "bundle": {2: {"applicability", "conformal"}, 3: {"contract", "covariates"}},
+    "bundle": {2: {"applicability", "conformal"}, 3: {"contract", "covariates", "values"}},
     "prediction": {2: {"outside_share", "mean_set_size"}},
     "judgement": {
         2: {

@@ -29,7 +29,7 @@ def failed(checks) -> str:
 
 def test_the_product_file_alone_is_a_declaration():
     silent = SceneDelivery(kind="scene", sensor="sentinel-2-l1c")
-    found, checks = declare(silent, read_product(PRODUCT), [], SENTINEL_2_L1C)
+    found, checks = declare(silent, read_product(PRODUCT), {}, SENTINEL_2_L1C)
     assert not failed(checks)
     assert found is not None
     assert (found.baseline, found.radiometry.offset_dn, found.radiometry.scale) == ("04.00", -1000.0, 1e-4)
@@ -37,7 +37,9 @@ def test_the_product_file_alone_is_a_declaration():
 
 
 def test_both_agree():
-    found, checks = declare(said(), read_product(PRODUCT), [Radiometry(scale=1e-4, offset_dn=-1000.0)], SENTINEL_2_L1C)
+    found, checks = declare(
+        said(), read_product(PRODUCT), {"B02": Radiometry(scale=1e-4, offset_dn=-1000.0)}, SENTINEL_2_L1C
+    )
     assert found is not None, failed(checks)
 
 
@@ -50,7 +52,7 @@ def test_both_agree():
     ],
 )
 def test_contradictions_are_named(delivery, words):
-    found, checks = declare(delivery, read_product(PRODUCT), [], SENTINEL_2_L1C)
+    found, checks = declare(delivery, read_product(PRODUCT), {}, SENTINEL_2_L1C)
     assert found is None
     assert words in failed(checks)
 
@@ -58,14 +60,18 @@ def test_contradictions_are_named(delivery, words):
 @pytest.mark.parametrize(
     ("delivery", "in_files", "words"),
     [
-        (said(offset=None), [], "Not declared: radiometry"),
-        (said(baseline=None), [], "Not declared: processing_baseline"),
-        (said(acquired=None), [], "Not declared: acquired"),
-        (said(acquired=datetime(2022, 3, 1)), [], "no time zone"),
-        (said(baseline="02.04"), [], "Baseline 02.04 goes with an offset of 0"),
-        (said(offset=0.0), [], "Baseline 04.00 goes with an offset"),
-        (said(quantification=255.0), [], "quantification is 255"),
-        (said(), [None, Radiometry(scale=1e-4)], "a band file declares"),
+        (said(offset=None), {}, "Not declared: radiometry"),
+        (said(baseline=None), {}, "Not declared: processing_baseline"),
+        (said(acquired=None), {}, "Not declared: acquired"),
+        (said(acquired=datetime(2022, 3, 1)), {}, "no time zone"),
+        (said(baseline="02.04"), {}, "Baseline 02.04 goes with an offset of 0"),
+        (said(offset=-900.0), {}, "every band declares an offset of -900 DN where sentinel-2-l1c has 0"),
+        (
+            said(quantification=255.0),
+            {},
+            "every band declares a scale of 0.00392157 per DN where sentinel-2-l1c has 0.0001",
+        ),
+        (said(), {"B01": None, "B03": Radiometry(scale=1e-4)}, "B03 (DN + 0) / 10000 in its file"),
     ],
 )
 def test_what_is_not_declared_or_cannot_be_is_refused(delivery, in_files, words):

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from geoml_ops.core.errors import BadInput
 from geoml_ops.core.flow import FoldPlan
 from geoml_ops.core.folding import FoldRules
-from geoml_ops.domain.fitting import out_of_fold
+from geoml_ops.domain.fitting import FAMILIES, fit, out_of_fold, recipe
 from geoml_ops.domain.folds import Samples, materialise, part, plan_for
-from geoml_ops.domain.nesting import inner_splits, nested
+from geoml_ops.domain.nesting import folds_inside, inner_splits, nested
 
 TABLE = "table-0123456789abcdef"
 
@@ -57,7 +57,7 @@ def choice_of(seed: int, recipes: dict[str, Any]) -> tuple[float, float, tuple[s
     builds = {name: (lambda k, made=made: made) for name, made in recipes.items()}
     answers = {name: out_of_fold(features, samples.code, splits, build, 2) for name, build in builds.items()}
     best = max(float((a.predicted == samples.code).mean()) for a in answers.values())
-    found = nested(plan, samples, features, splits, builds, answers, metric="overall_accuracy", n_classes=2)
+    found = nested(plan, samples, features, splits, builds, answers, metric="overall_accuracy")
     return best, float((found.answers.predicted == samples.code).mean()), found.chosen
 
 
@@ -102,3 +102,50 @@ def test_a_train_side_that_cannot_be_folded_again_is_named() -> None:
     alone = part(samples, np.array([0]))
     with pytest.raises(BadInput, match=r"The 1 samples that train fold 3 cannot be folded again"):
         inner_splits(plan, alone, 3)
+
+
+def test_random_folds_never_stand_inside_a_train_side() -> None:
+    samples, _ = ground(5)
+    plan = planned(samples, method="random")
+    with pytest.raises(BadInput, match="Random folds"):
+        folds_inside(plan, samples)
+    with pytest.raises(BadInput, match="Random folds"):
+        inner_splits(plan, samples, 0)
+
+
+@pytest.mark.parametrize("method", ["block", "kmeans", "buffered", "buffered_loo", "location"])
+def test_a_stack_gets_folds_inside_every_train_side_by_the_rules_of_the_plan(method: str) -> None:
+    samples, features = ground(6)
+    plan = planned(samples, method=method, tested=4)
+    cut, seen = folds_inside(plan, samples), []
+
+    def spied(rows: NDArray[np.int64]) -> Any:
+        seen.append(rows)
+        return cut(rows)
+
+    params = {"members": {"line": {"family": "logistic_regression"}, "machine": {"family": "svm"}}}
+    own = recipe(params, FAMILIES, name="stacking", classes=("a", "b"))
+    splits = materialise(plan, samples)[:2]
+    answers = out_of_fold(features, samples.code, splits, own, 2, inner=spied)
+    assert (answers.predicted[answers.tested] == samples.code[answers.tested]).all()
+    # The stack itself, then the machine inside each of its folds and on all of a train side.
+    assert len(seen) >= len(splits) * 4
+    for rows in seen:
+        number = next(n for n, (train, _) in enumerate(splits) if np.isin(rows, train).all())
+        assert not np.isin(rows, splits[number][1]).any()
+        for learned, asked in cut(rows):
+            apart = np.hypot(
+                *(
+                    np.subtract.outer(line[rows][learned], line[rows][asked])
+                    for line in (samples.easting, samples.northing)
+                )
+            )
+            assert apart.min() > plan.buffer_m
+
+
+def test_too_few_samples_for_folds_inside_are_a_sentence() -> None:
+    samples, features = ground(7)
+    plan, one = planned(samples), np.zeros(3, dtype=np.int64)
+    own = recipe({"calibrate": "sigmoid"}, FAMILIES, name="knn", classes=("a", "b"))
+    with pytest.raises(BadInput, match=r"The \d samples that train a model cannot be folded again"):
+        fit(own, features[:3], np.array([0, 1, 0]), 2, inner=folds_inside(plan, part(samples, one)))

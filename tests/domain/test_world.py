@@ -5,7 +5,7 @@ import pytest
 import shapely
 
 from geoml_ops.core.bands import SENTINEL_2_L1C, Radiometry
-from geoml_ops.domain.checks import measure, offset_check
+from geoml_ops.domain.checks import measure, offset_check, spectral_check
 from geoml_ops.domain.resampling import refine
 from geoml_ops.domain.world import CLASSES, landscape
 
@@ -49,7 +49,9 @@ def test_only_the_east_changes_when_it_is_made_unlike():
 def test_it_passes_the_physical_test_as_real_scenes_do():
     dn = np.stack([refine(WORLD.bands[b.name], round(b.gsd_m / 10), b.resampling) for b in SENTINEL_2_L1C.bands])
     declared = Radiometry(scale=1e-4)
-    assert offset_check(measure(dn, SENTINEL_2_L1C, declared), declared).passed
+    rules = dict.fromkeys(SENTINEL_2_L1C.names, declared)
+    assert offset_check(measure(dn, SENTINEL_2_L1C, declared), SENTINEL_2_L1C, rules).passed
+    assert spectral_check(dn, SENTINEL_2_L1C, rules).passed
     assert shapely.is_valid(np.array(WORLD.polygons)).all()
 
 

@@ -20,7 +20,7 @@ from geoml_ops.adapters.registry import open_bundle
 from geoml_ops.core.errors import BadInput, NotFound
 from geoml_ops.core.experiment import OF_ONE_SCENE, CovariateKind
 from geoml_ops.core.flow import Bundle, Covariate, Evaluation, FeatureTable, FoldPlan, Scene, Version
-from geoml_ops.domain.covariates import RECIPES
+from geoml_ops.domain.covariates.registry import RECIPES
 from geoml_ops.domain.tiling import classify_array
 from geoml_ops.domain.world import landscape
 from geoml_ops.steps import publish, train

@@ -61,7 +61,8 @@ def describe(path: Path, limits: Limits = LIMITS) -> RasterFacts:
     with opened(path, limits) as source:
         return RasterFacts(
             grid=_grid(source, path.name),
-            names=tuple(name or "" for name in source.descriptions),
+            # GDAL writes "B4, central wavelength 665 nm" for Sentinel-2.
+            names=tuple((name or "").split(",")[0].strip() for name in source.descriptions),
             dtype=str(source.dtypes[0]),
             nodata=None if source.nodata is None else float(source.nodata),
             radiometries=tuple(_declared(source, i, path.name) for i in range(source.count)),
@@ -183,7 +184,7 @@ def _declared(source: Any, band: int, name: str) -> Radiometry | None:
 
 
 def _wavelength(source: Any, band: int) -> float | None:
-    """Returns the central wavelength of a band in nm, from the items that GDAL and ENVI write; None where there is none."""
+    """Returns the central wavelength of a band in nm, as GDAL or ENVI write it; None where nobody did."""
     for tags, name, to_nm in (
         (source.tags(band + 1, ns="IMAGERY"), "CENTRAL_WAVELENGTH_UM", 1000.0),
         (source.tags(band + 1), "wavelength", 0.0),

@@ -80,7 +80,7 @@ def warped(
         if source.crs is None:
             raise BadInput(f"{path.name} has no CRS.", "name a CRS that EPSG lists")
         options = {"crs": rasterio.CRS.from_epsg(grid.epsg), "transform": to, "width": width, "height": height}
-        with WarpedVRT(source, **options, resampling=how, nodata=np.nan, dtype="float64", tolerance=0.0) as on_grid:
+        with WarpedVRT(source, **options, resampling=how, nodata=np.nan, dtype="float64", tolerance=0.01) as on_grid:
             layer: NDArray[np.float64] = on_grid.read(1)
         if source.scales[0] != 1.0 or source.offsets[0] != 0.0:
             layer = layer * source.scales[0] + source.offsets[0]

@@ -81,14 +81,15 @@ def write_layers(
     """
     if layers.shape != (len(names), *grid.shape) or layers.dtype != np.float32:
         raise ValueError(f"{layers.dtype} {layers.shape} does not fit {len(names)} bands on {grid.shape}")
-    with _written(path, layers, grid, float("nan"), predictor=3) as target:
+    with _written(path, layers, grid, float("nan")) as target:
         target.descriptions = tuple(names)
         target.update_tags(**dict(tags or {}))
 
 
 @contextmanager
-def _written(path: Path, dn: NDArray[Any], grid: Grid, nodata: float | None, *, predictor: int = 2) -> Iterator[Any]:
+def _written(path: Path, dn: NDArray[Any], grid: Grid, nodata: float | None) -> Iterator[Any]:
     """Yields a dataset to describe; then writes ``dn`` into it, reads it back, and lets it appear."""
+    floating = dn.dtype.kind == "f"
     profile = {
         "driver": "GTiff",
         "dtype": dn.dtype.name,
@@ -102,7 +103,7 @@ def _written(path: Path, dn: NDArray[Any], grid: Grid, nodata: float | None, *, 
         "blockxsize": CHUNK_PX,
         "blockysize": CHUNK_PX,
         "compress": "deflate",
-        "predictor": predictor,
+        "predictor": 3 if floating else 2,
         "zlevel": 4,
         "interleave": "band",
         "BIGTIFF": "IF_SAFER",
@@ -118,5 +119,5 @@ def _written(path: Path, dn: NDArray[Any], grid: Grid, nodata: float | None, *, 
             raise
         # A GeoTIFF cut short by a full disk or a kill opens and reads as zeros (GDAL 3.10).
         for position in range(dn.shape[0]):
-            if not np.array_equal(read(part, bands=[position])[0], dn[position], equal_nan=predictor == 3):
+            if not np.array_equal(read(part, bands=[position])[0], dn[position], equal_nan=floating):
                 raise Refused(f"{path.name} does not read back as it was written.", "check the disk")

@@ -5,6 +5,7 @@ of their own: a range holds trivially for a column without values.
 """
 
 from geoml_ops.domain.checks.labels import LABELLED, describe_polygons, label_rules, one_class_check, touching
+from geoml_ops.domain.checks.offsets import offset_check
 from geoml_ops.domain.checks.rules import About, Row, Rule
 from geoml_ops.domain.checks.scenes import (
     DELIVERED,
@@ -15,8 +16,8 @@ from geoml_ops.domain.checks.scenes import (
     header_rules,
     measure,
     measured_rules,
-    offset_check,
 )
+from geoml_ops.domain.checks.spectra import spectral_check
 
 __all__ = [
     "DELIVERED",
@@ -35,5 +36,6 @@ __all__ = [
     "measured_rules",
     "offset_check",
     "one_class_check",
+    "spectral_check",
     "touching",
 ]

@@ -3,19 +3,44 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geoml_ops.core.bands import Contract, Radiometry
-from geoml_ops.core.flow import Check
+from geoml_ops.core.bands import Contract, CrsClass, Radiometry
 from geoml_ops.domain.checks.rules import Row, Rule, whole
 
-UNDECLARED_DN = 800.0
-ABSENT_DN = -500.0
+
+@dataclass(frozen=True)
+class _Systems:
+    """Which coordinate systems a class of them names, and between which edges (low, high) scenes lie, in metres."""
+
+    pattern: str
+    words: str
+    edges: Mapping[str, tuple[float, float]]
+
+
 _UTM = r"EPSG:32[67](0[1-9]|[1-5]\d|60)"
+_ACROSS = {"left": (100_000.0, 900_000.0), "right": (100_000.0, 900_000.0)}
+SYSTEMS: Mapping[CrsClass, _Systems] = {
+    "utm": _Systems(
+        _UTM, "a UTM zone (EPSG:326xx or 327xx)",
+        {**_ACROSS, "bottom": (-1_000.0, 10_000_000.0), "top": (0.0, 10_001_000.0)},
+    ),
+    # Landsat counts northings below zero in northern zones, and whole paths reach beyond a zone's six degrees.
+    "utm or polar": _Systems(
+        rf"{_UTM}|EPSG:3031|EPSG:3413|EPSG:3995|EPSG:32661|EPSG:32761",
+        "a UTM zone (EPSG:326xx or 327xx) or polar stereographic (EPSG:3031, 3413, 3995, 32661, 32761)",
+        dict.fromkeys(("left", "right", "bottom", "top"), (-10_000_000.0, 10_001_000.0)),
+    ),
+    "projected metres": _Systems(
+        r"EPSG:(?!3857|3785|900913)\d{4,6}", "one whose metres are metres on the ground",
+        dict.fromkeys(("left", "right", "bottom", "top"), (-30_000_000.0, 30_000_000.0)),
+    ),
+}  # fmt: skip
 
 DELIVERED = ("band", "problem")
 HEADER = ("crs", "pixel_m", "left", "right", "bottom", "top", "dtype")
@@ -48,15 +73,16 @@ def delivered_rules(contract: Contract) -> tuple[Rule, ...]:
 
 def header_rules(contract: Contract) -> tuple[Rule, ...]:
     """Rules about what the band files say of themselves; rows have the columns ``HEADER`` and ``band``."""
+    systems = SYSTEMS[contract.crs_class]
     return (
         Rule(
             name="CRS",
             about="matches",
             column="crs",
             key="band",
-            pattern=_UTM,
-            passed="All bands are in a UTM zone.",
-            failed="The CRS is not a UTM zone (EPSG:326xx or 327xx): {found}.",
+            pattern=systems.pattern,
+            passed=f"The CRS of all bands is {systems.words}.",
+            failed=f"The CRS is not {systems.words}: {{found}}.",
         ),
         *(
             Rule(
@@ -66,15 +92,10 @@ def header_rules(contract: Contract) -> tuple[Rule, ...]:
                 key="band",
                 low=low,
                 high=high,
-                passed=f"The {edge} edge lies inside a UTM zone.",
-                failed=f"The {edge} edge lies outside every UTM zone ({low:g} to {high:g} m): {{found}}.",
+                passed=f"The {edge} edge lies inside the CRS.",
+                failed=f"The {edge} edge lies outside every such CRS ({low:g} to {high:g} m): {{found}}.",
             )
-            for edge, low, high in (
-                ("left", 100_000.0, 900_000.0),
-                ("right", 100_000.0, 900_000.0),
-                ("bottom", -1_000.0, 10_000_000.0),
-                ("top", 0.0, 10_001_000.0),
-            )
+            for edge, (low, high) in systems.edges.items()
         ),
         Rule(
             name="pixel size",
@@ -100,7 +121,7 @@ def header_rules(contract: Contract) -> tuple[Rule, ...]:
 
 def measured_rules(contract: Contract, most_nodata: float = 0.95, least_inside: float = 0.99) -> tuple[Rule, ...]:
     """Rules about headers and numbers of bands; rows have the columns ``MEASURED``, shares are 0 to 1."""
-    low, high = (contract.bands[0].valid[0], contract.bands[0].valid[1])
+    possible = _possible(contract)
     judged = ("band", *HEADER, "nodata_share", "inside_share", "sd", "twin")
     return (
         *whole(MEASURED, judged, "band", len(contract.bands), "bands"),
@@ -133,8 +154,8 @@ def measured_rules(contract: Contract, most_nodata: float = 0.95, least_inside: 
             key="band",
             low=least_inside,
             high=1.0,
-            passed=f"At least {least_inside:.0%} of each band are possible reflectances ({low:g} to {high:g}).",
-            failed=f"Too few numbers are possible reflectances ({low:g} to {high:g}); share inside: {{found}}.",
+            passed=f"At least {least_inside:.0%} of each band are possible {possible}.",
+            failed=f"Too few numbers are possible {possible}; share inside: {{found}}.",
         ),
         Rule(
             name="bands vary",
@@ -157,24 +178,43 @@ def measured_rules(contract: Contract, most_nodata: float = 0.95, least_inside: 
     )
 
 
-def measure(dn: NDArray[np.unsignedinteger], contract: Contract, declared: Radiometry) -> list[Row]:
+def _possible(contract: Contract) -> str:
+    """Returns the valid ranges in words, ``reflectances (-0.2 to 2)``."""
+    ranges: dict[str, tuple[float, float]] = {}
+    for band in contract.bands:
+        low, high = ranges.get(band.unit, band.valid)
+        ranges[band.unit] = (min(low, band.valid[0]), max(high, band.valid[1]))
+    return " or ".join(
+        f"{'reflectances' if unit == 'reflectance' else f'values in {unit}'} ({low:g} to {high:g})"
+        for unit, (low, high) in ranges.items()
+    )
+
+
+def measure(
+    dn: NDArray[Any], contract: Contract, declared: Radiometry, own: Mapping[str, Radiometry] | None = None
+) -> list[Row]:
     """Returns one row per band with the columns ``NUMBERS``; None where nothing was observed.
 
     Args:
         dn: ``(band, y, x)`` as delivered, in the contract's order.
         contract: names the bands and what can be a measurement.
         declared: the scene's own radiometry.
+        own: by band, the radiometry that is not ``declared``.
     """
     rows: list[Row] = []
     first_with: dict[bytes, str] = {}
     for band, layer in zip(contract.bands, dn, strict=True):
-        values = layer[layer != declared.nodata]
+        rule = (own or {}).get(band.name, declared)
+        observed = np.isfinite(layer) if layer.dtype.kind == "f" else np.ones(layer.shape, dtype=bool)
+        if rule.nodata is not None:
+            observed &= layer != rule.nodata
+        values = layer[observed]
         row: Row = {"band": band.name, "nodata_share": 1.0 - values.size / layer.size}
         if values.size:
             low, middle, high = (float(v) for v in np.percentile(values, [1, 50, 99]))
-            least, most = (limit / declared.scale - declared.offset_dn for limit in band.valid)
+            least, most = (limit / rule.scale - rule.offset_dn for limit in band.valid)
             inside = float(((values >= least) & (values <= most)).mean())
-            row |= {"low": low, "middle": middle, "high": high, "inside_share": inside, "sd": float(values.std())}
+            row |= {"low": low, "middle": middle, "high": high, "inside_share": inside, "sd": _sd(values)}
         else:
             row |= dict.fromkeys(("low", "middle", "high", "inside_share", "sd"))
         content = hashlib.sha256(layer.tobytes()).digest()
@@ -184,49 +224,7 @@ def measure(dn: NDArray[np.unsignedinteger], contract: Contract, declared: Radio
     return rows
 
 
-def offset_check(rows: Sequence[Mapping[str, Any]], declared: Radiometry) -> Check:
-    """Returns whether the numbers agree with the declared offset, by what is dark in every scene.
-
-    Water vapour makes the cirrus band (1.37 um) all but black from space, and water is black in the
-    short-wave infrared, so some band of a top-of-atmosphere scene always has a 1 % quantile of a few DN:
-    7 DN (B10) in a winter scene of Brandenburg, 64 (B12) without the cirrus band. Baseline 04.00 adds
-    1000 DN. Two errors are told apart, each with a margin of 200 DN or more on both sides:
-
-    * after the declared offset the darkest 1 % quantile is still at least 800 DN (7 without, 1007 with
-      an undeclared +1000): an offset is present and not declared;
-    * after the declared offset the median of the darkest band is below -500 DN (13 when right, -987 when
-      1000 DN are taken away from numbers that never had them): declared but absent, or applied already.
-
-    Args:
-        rows: as :func:`measure` returns them.
-        declared: the scene's own radiometry.
-    """
-    known = [row for row in rows if row["low"] is not None]
-    name = "offset physical"
-    if not known:
-        return Check(name=name, passed=False, sentence="No band was observed, so its offset cannot be judged.")
-    dark = min(known, key=lambda row: row["low"])
-    level = dark["low"] + declared.offset_dn
-    middle = min(known, key=lambda row: row["middle"])
-    typical = middle["middle"] + declared.offset_dn
-    if level >= UNDECLARED_DN:
-        return Check(
-            name=name,
-            passed=False,
-            sentence=f"An offset is present but not declared: with the declared offset of {declared.offset_dn:g} DN "
-            f"the darkest ground of the darkest band ({dark['band']}) is still at {level:.0f} DN; without an "
-            "undeclared offset it is near 0. Fix the metadata: declare the offset of the processing baseline.",
-        )
-    if typical < ABSENT_DN:
-        return Check(
-            name=name,
-            passed=False,
-            sentence=f"An offset is declared but absent, or was applied already: with the declared offset of "
-            f"{declared.offset_dn:g} DN the median of {middle['band']} becomes {typical:.0f} DN. "
-            "Fix the metadata: declare an offset of 0.",
-        )
-    return Check(
-        name=name,
-        passed=True,
-        sentence=f"The darkest ground ({dark['band']}) lies at {level:.0f} DN after the declared offset.",
-    )
+def _sd(values: NDArray[Any]) -> float:
+    """Returns the standard deviation in DN; at least 1e-3 where numbers that are not whole vary at all."""
+    spread = float(values.std(dtype=np.float64))
+    return spread if values.dtype.kind in "iu" or spread == 0 else max(spread, 1e-3)

@@ -85,7 +85,8 @@ def _outline(geometries: NDArray[np.object_], grid: Grid) -> Segments:
             f"{flat} of {len(geometries)} geometries are points or lines, which have no inside.",
             "use the product distance, or choose polygons with options.where",
         )
-    return segments_of(np.array([shapely.union_all(geometries)], dtype=object), grid)
+    # A repaired polygon may carry lines; they have no inside.
+    return segments_of(np.array([shapely.union_all(geometries)], dtype=object), grid).of_dimension(2)
 
 
 def distance(ground: Ground, grid: Grid, window: Window) -> NDArray[np.float64]:

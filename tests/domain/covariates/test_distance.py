@@ -15,7 +15,6 @@ from scipy import ndimage
 from geoml_ops.core.errors import BadInput
 from geoml_ops.core.grid import Grid, Window
 from geoml_ops.domain.covariates import Stage, Vectors
-from geoml_ops.domain.covariates.registry import RECIPES
 from geoml_ops.domain.covariates.distance import (
     RECIPE,
     DistanceOptions,
@@ -26,6 +25,7 @@ from geoml_ops.domain.covariates.distance import (
     signed_distance,
 )
 from geoml_ops.domain.covariates.planar import counts_within, covering, lengths_within, nearest, segments_of
+from geoml_ops.domain.covariates.registry import RECIPES
 
 MIDDLE = np.array([500_185.0, 5_899_855.0])
 GRID = Grid(crs="EPSG:32633", left=500_000.0, top=5_900_000.0, pixel_m=10.0, width=37, height=29)

@@ -14,9 +14,9 @@ from libpysal import weights
 from geoml_ops.core.errors import BadInput, TooLarge
 from geoml_ops.core.grid import Grid
 from geoml_ops.domain.covariates import Stage, Vectors
-from geoml_ops.domain.covariates.registry import RECIPES
 from geoml_ops.domain.covariates.lag import RECIPE, LagOptions, lag_in_window, lag_of_field, lag_of_raster, offsets_of
 from geoml_ops.domain.covariates.lag.making import make
+from geoml_ops.domain.covariates.registry import RECIPES
 
 # libpysal's inverse distances divide by that of a place to itself.
 pytestmark = pytest.mark.filterwarnings("ignore:divide by zero encountered in power:RuntimeWarning")
@@ -318,6 +318,23 @@ TWINS = layer([shapely.Point(GRID.left, GRID.top)] * 3, height=[1, 2, 3])
 def test_layers_that_have_no_lag_are_refused(vectors: Vectors, options: LagOptions, said: str) -> None:
     with pytest.raises(BadInput, match=said):
         make(Stage(GRID, vectors={"houses": vectors}), ("lag",), options)
+
+
+def test_repaired_polygons_have_neighbours() -> None:
+    # A bow tie with a thread: repaired, it is a collection.
+    left, top = GRID.left, GRID.top
+    thread = [(left, top), (left + 30, top), (left + 30, top - 30), (left + 60, top - 30), (left + 30, top - 30)]
+    torn = shapely.Polygon([*thread, (left, top - 30)])
+    assert shapely.make_valid(torn).geom_type == "GeometryCollection"
+    vectors = layer([torn, shapely.box(left + 30, top - 30, left + 60, top)], height=[1.0, 2.0])
+    found = lag_of_field("houses", vectors, GRID, LagOptions(field="height", repair=True))["lag"]
+    assert (found[1, 1], found[1, 4]) == (2.0, 1.0)
+
+
+def test_neighbourhoods_of_records_are_not_held_to_those_of_pixels() -> None:
+    options = LagOptions(kind="knn", k=9, field="height")
+    assert RECIPE.margin_px(options, PIXEL) == 0
+    assert np.isfinite(make(Stage(GRID, vectors={"houses": HOUSES}), ("lag",), options)["lag"]).any()
 
 
 def test_twins_are_each_others_neighbours() -> None:

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from geoml_ops.core.errors import BadInput
 from geoml_ops.core.grid import Grid, Window
 from geoml_ops.domain.covariates import Stage, Vectors
-from geoml_ops.domain.covariates.registry import RECIPES
 from geoml_ops.domain.covariates.network import RECIPE, NetworkOptions, access, least_costs, noded
 from geoml_ops.domain.covariates.network.making import make
 from geoml_ops.domain.covariates.network.noding import feet
 from geoml_ops.domain.covariates.planar import segments_of
+from geoml_ops.domain.covariates.registry import RECIPES
 
 E, N = 500_000.0, 5_900_000.0
 GRID = Grid(crs="EPSG:32633", left=E, top=N, pixel_m=10.0, width=30, height=20)

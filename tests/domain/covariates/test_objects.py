@@ -13,7 +13,6 @@ from skimage import measure, segmentation
 from geoml_ops.core.errors import BadInput, TooLarge
 from geoml_ops.core.grid import Grid
 from geoml_ops.domain.covariates import Stage
-from geoml_ops.domain.covariates.registry import RECIPES
 from geoml_ops.domain.covariates.objects import (
     RECIPE,
     ObjectOptions,
@@ -28,6 +27,7 @@ from geoml_ops.domain.covariates.objects import (
 )
 from geoml_ops.domain.covariates.objects.making import STATISTICS, make
 from geoml_ops.domain.covariates.objects.options import scaled
+from geoml_ops.domain.covariates.registry import RECIPES
 
 
 def smooth(shape: tuple[int, int], seed: int, sigma: float = 5.0) -> np.ndarray:
@@ -71,7 +71,7 @@ def test_clusters_equal_those_of_scikit_image_where_nothing_is_missing(
     shape = (80, 120)
     pixels = np.stack([smooth(shape, i, 3.0) for i in range(n_features)], axis=-1)
     pixels[0, 0], pixels[0, 1] = 0.0, 1.0  # scikit-image stretches an image between its extremes
-    ours = slic(pixels, size_px=size, compactness=compactness, iterations=10)
+    ours = slic(np.ascontiguousarray(np.moveaxis(pixels, -1, 0)), size_px=size, compactness=compactness, iterations=10)
     theirs = segmentation.slic(
         pixels.astype(float), n_segments=shape[0] * shape[1] // size**2, compactness=compactness, max_num_iter=10,
         convert2lab=False, enforce_connectivity=False, start_label=0, channel_axis=-1,
@@ -127,7 +127,7 @@ def test_parts_equal_those_of_scikit_image(seed: int) -> None:
 
 def test_small_parts_join_their_nearest_kin() -> None:
     parts = np.array([[0, 0, 0, 1, 2, 2, 2, 2], [0, 0, 0, 1, 2, 2, 2, 2]], dtype=np.int32)
-    values = np.array([0.0, 0.7, 1.0], dtype=np.float32)[parts][..., None]
+    values = np.array([0.0, 0.7, 1.0], dtype=np.float32)[parts][None]
     joined, n = merged(parts.copy(), 3, values, 3)
     assert n == 2
     assert joined[0].tolist() == [0, 0, 0, 1, 1, 1, 1, 1]
@@ -313,8 +313,8 @@ def test_a_margin_is_not_segmented() -> None:
 
 def test_scaling_cuts_at_the_ends_and_keeps_what_is_missing() -> None:
     found = scaled([np.array([[0.0, 5.0, 50.0, np.inf]]), np.array([[1.0, 1.0, 1.0, 1.0]])], [(0.0, 10.0), (0.0, 2.0)])
-    assert np.array_equal(found[0, :, 0], [0.0, 0.5, 1.0, np.nan], equal_nan=True)
-    assert np.isnan(found[0, 3]).all()
+    assert np.array_equal(found[0, 0], [0.0, 0.5, 1.0, np.nan], equal_nan=True)
+    assert np.isnan(found[:, 0, 3]).all()
 
 
 LAYER = np.linspace(0, 100, 101, dtype=np.float32)[None, :]

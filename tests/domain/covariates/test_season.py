@@ -385,6 +385,16 @@ def test_a_season_that_had_begun_has_no_start() -> None:
     assert found["end"] == pytest.approx(271 + 8 * math.log(4), abs=3)
 
 
+@pytest.mark.parametrize(("first", "begun"), [(0.5, True), (0.45, False)])
+def test_a_low_foot_counts_once_it_was_passed(first: float, begun: bool) -> None:
+    """The rise is a third of the fall: a season from its beginning only where a foot was seen before it."""
+    days = [0, 50, 100, 150, 200, 250, 300, 350]
+    found = made(days, [first, 0.45 if begun else 0.5, 0.5, 0.6, 0.4, 0.2, 0.15, 0.15], *PHENOLOGY, **EXACT)
+    assert math.isfinite(found["start"]) == begun
+    assert math.isfinite(found["amplitude"]) == begun
+    assert math.isfinite(found["end"])
+
+
 def test_nothing_observed_is_nothing() -> None:
     days = irregular(5)
     rows = np.full((5, len(days)), np.nan)

@@ -15,10 +15,10 @@ from geoml_ops.adapters.onnx.heads.precise import doubles, narrow, normalised, w
 from geoml_ops.adapters.onnx.heads.registry import Exporter
 from geoml_ops.adapters.onnx.writer import Writer
 from geoml_ops.core.errors import Refused
-from geoml_ops.domain.fitting import SAME_POINT
+from geoml_ops.domain.fitting import LIFT, SAME_POINT
 
-SAMPLES_PER_PRODUCT = 256
-"""With 65,536 pixels a product of this width takes 134 MB."""
+SAMPLES_PER_PRODUCT = 512
+"""With tiles of 128 pixels a product of this width takes 67 MB; narrower and wider ones are slower."""
 
 
 def neighbours(writer: Writer, rows: str, model: Any, layout: Layout) -> str:
@@ -44,39 +44,36 @@ def scikit_neighbours(writer: Writer, rows: str, model: Any, layout: Layout) -> 
 
 
 def _shares(writer: Writer, rows: str, samples: NDArray[np.float64], votes: NDArray[np.float64], model: Any) -> str:
-    squared, nearest = _nearest(writer, wide(writer, rows), samples, model.n_neighbors)
+    values = wide(writer, rows)
+    length = writer.op("ReduceSum", writer.op("Mul", values, values), writer.ints(1), keepdims=1)
+    lifted, nearest = _nearest(writer, values, length, samples, model.n_neighbors)
     counted = writer.op("Gather", doubles(writer, votes), nearest, axis=0)
     if model.weights == "distance":
-        closeness = writer.op("Unsqueeze", _closeness(writer, squared), writer.ints(2))
+        closeness = writer.op("Unsqueeze", _closeness(writer, lifted, length), writer.ints(2))
         counted = writer.op("Mul", counted, closeness)
     return narrow(writer, normalised(writer, writer.op("ReduceSum", counted, writer.ints(1), keepdims=0)))
 
 
-def _nearest(writer: Writer, rows: str, samples: NDArray[np.float64], k: int) -> tuple[str, str]:
-    """Adds squared distances, float32 ``[row, k]``, and positions, int64 ``[row, k]``, of the nearest samples.
+def _nearest(writer: Writer, rows: str, length: str, samples: NDArray[np.float64], k: int) -> tuple[str, str]:
+    """Adds lifted squared distances, float32 ``[row, k]``, and positions, int64 ``[row, k]``, of the nearest samples.
 
-    The nearest of every slice, then of these: equal ones stay in the order of the samples.
+    Distances are one product of ``(x, |x|^2, 1)`` and ``(-2 s, 1 + lift, |s|^2)``. The nearest of every slice, then
+    of these: equal ones stay in the order of the samples.
     """
-    lengths = writer.op("ReduceSum", writer.op("Mul", rows, rows), writer.ints(1), keepdims=1)
+    one = writer.op("Add", writer.op("Mul", length, doubles(writer, 0.0)), doubles(writer, 1.0))
+    placed = writer.op("Concat", rows, length, one, axis=1)
     distances, places = [], []
     for first in range(0, len(samples), SAMPLES_PER_PRODUCT):
         part = samples[first : first + SAMPLES_PER_PRODUCT]
-        squared = _squared(writer, rows, lengths, part)
-        near, at = _smallest(writer, squared, min(k, len(part)))
+        against = np.vstack([-2.0 * part.T, np.full(len(part), 1.0 + LIFT), np.square(part).sum(axis=1)])
+        product = narrow(writer, writer.op("MatMul", placed, doubles(writer, against)))
+        near, at = _smallest(writer, product, min(k, len(part)))
         distances.append(near)
         places.append(writer.op("Add", at, writer.ints(first)))
     if len(distances) == 1:
         return distances[0], places[0]
     near, at = _smallest(writer, writer.op("Concat", *distances, axis=1), k)
     return near, writer.op("GatherElements", writer.op("Concat", *places, axis=1), at, axis=1)
-
-
-def _squared(writer: Writer, rows: str, lengths: str, part: NDArray[np.float64]) -> str:
-    both = writer.op("Add", lengths, doubles(writer, np.square(part).sum(axis=1)))
-    product = writer.op("MatMul", rows, doubles(writer, np.ascontiguousarray(2.0 * part.T)))
-    found = writer.op("Sub", both, product)
-    rounding = writer.op("LessOrEqual", found, writer.op("Mul", both, doubles(writer, SAME_POINT)))
-    return narrow(writer, writer.op("Where", rounding, doubles(writer, 0.0), found))
 
 
 def _smallest(writer: Writer, values: str, k: int) -> tuple[str, str]:
@@ -86,15 +83,15 @@ def _smallest(writer: Writer, values: str, k: int) -> tuple[str, str]:
     return names[0], names[1]
 
 
-def _closeness(writer: Writer, squared: str) -> str:
+def _closeness(writer: Writer, lifted: str, length: str) -> str:
     """Adds one over the distance, double ``[row, k]``; where one is 0, 1 for it and 0 for the others."""
-    distance = writer.op("Sqrt", wide(writer, squared))
-    here = writer.op("LessOrEqual", distance, doubles(writer, 0.0))
+    squared = writer.op("Sub", wide(writer, lifted), writer.op("Mul", length, doubles(writer, LIFT)))
+    here = writer.op("LessOrEqual", squared, writer.op("Mul", length, doubles(writer, SAME_POINT)))
+    one = doubles(writer, 1.0)
+    inverse = writer.op("Div", one, writer.op("Sqrt", writer.op("Where", here, one, squared)))
     alone = wide(writer, here)
-    inverse = writer.op("Div", doubles(writer, 1.0), writer.op("Where", here, doubles(writer, 1.0), distance))
-    nearest = writer.op("ReduceMin", distance, axes=[1], keepdims=1)
-    apart = writer.op("Less", doubles(writer, 0.0), nearest)
-    return writer.op("Where", apart, inverse, alone)
+    any_here = writer.op("Less", doubles(writer, 0.0), writer.op("ReduceMax", alone, axes=[1], keepdims=1))
+    return writer.op("Where", any_here, alone, inverse)
 
 
 EXPORTERS: Mapping[str, Exporter] = {"KNeighborsClassifier": scikit_neighbours, "Neighbours": neighbours}

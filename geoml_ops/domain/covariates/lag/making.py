@@ -131,7 +131,8 @@ RECIPE = Recipe(
     reads="features",
     products={},
     options=LagOptions,
-    margin_px=lambda options, pixel_m: offsets_of(options, pixel_m).reach_px,
+    # Records have no margin, and neighbourhoods that pixels could not have.
+    margin_px=lambda options, pixel_m: 0 if options.field else offsets_of(options, pixel_m).reach_px,
     make=make,
     more=lambda of, options: per_input(of, STATISTICS),
 )

@@ -53,8 +53,16 @@ def _contiguous(geometries: NDArray[np.object_], options: LagOptions) -> Any:
             "use kind: knn, distance or kernel",
         )
     kind = weights.Queen if options.kind == "queen" else weights.Rook
-    found = kind.from_iterable(list(geometries), ids=list(range(len(geometries))), silence_warnings=True)
+    found = kind.from_iterable([_areas(g) for g in geometries], ids=list(range(len(geometries))), silence_warnings=True)
     return _reached(_plain(found.sparse), options.order)
+
+
+def _areas(geometry: Any) -> Any:
+    # What is left of a repaired polygon may be a collection, which libpysal does not know.
+    if geometry.geom_type != "GeometryCollection":
+        return geometry
+    parts = shapely.get_parts(geometry)
+    return shapely.union_all(parts[shapely.get_dimensions(parts) == 2])
 
 
 def _reached(step: Any, order: int) -> Any:

@@ -164,7 +164,7 @@ def make(stage: Stage, products: tuple[str, ...], options: NetworkOptions) -> Ma
 
 def _bands(grid: Grid, ways: Access, *, straight: bool) -> NDArray[np.float32]:
     found = np.full(grid.shape, np.nan, dtype=np.float32)
-    for window in strips(grid) if len(ways.pieces) else ():
+    for window in strips(grid, pixels=1 << 19) if len(ways.pieces) else ():
         found[window.slices()] = nearest(ways.pieces, grid, window)[0] if straight else ways.costs(grid, window)
     return found
 

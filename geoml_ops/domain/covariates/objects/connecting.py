@@ -29,7 +29,7 @@ def merged(
     Args:
         parts: ``(y, x)`` connected parts, -1 for nothing.
         n_parts: how many.
-        scaled: ``(y, x, feature)``.
+        scaled: ``(feature, y, x)``.
         least_px: number of pixels of the smallest part.
     """
     parent = np.arange(n_parts, dtype=np.int32)
@@ -95,7 +95,7 @@ def _connect(labels: NDArray[np.int32], parts: NDArray[np.int32]) -> int:
 def _totals(
     parts: NDArray[np.int32], n: int, scaled: NDArray[np.float32]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    height, width, n_features = scaled.shape
+    n_features, height, width = scaled.shape
     counts, sums = np.zeros(n, dtype=np.int64), np.zeros((n, n_features))
     for r in range(height):
         for c in range(width):
@@ -103,7 +103,7 @@ def _totals(
             if k >= 0:
                 counts[k] += 1
                 for f in range(n_features):
-                    sums[k, f] += scaled[r, c, f]
+                    sums[k, f] += scaled[f, r, c]
     return counts, sums
 
 
@@ -119,15 +119,19 @@ def _join(
     height, width = parts.shape
     unlike = np.full(len(parent), np.inf)
     kin = np.full(len(parent), -1, dtype=np.int32)
+    small = counts < least
     for r in range(height):
         for c in range(width):
             if parts[r, c] < 0:
                 continue
             a = parent[parts[r, c]]
-            if c + 1 < width and parts[r, c + 1] >= 0:
-                _weigh(a, parent[parts[r, c + 1]], counts, sums, least, unlike, kin)
-            if r + 1 < height and parts[r + 1, c] >= 0:
-                _weigh(a, parent[parts[r + 1, c]], counts, sums, least, unlike, kin)
+            for side in range(2):
+                rr, cc = (r, c + 1) if side else (r + 1, c)
+                if rr == height or cc == width or parts[rr, cc] < 0:
+                    continue
+                b = parent[parts[rr, cc]]
+                if a != b and (small[a] or small[b]):
+                    _weigh(a, b, counts, sums, small, unlike, kin)
     joined = False
     for k in range(len(parent)):
         if kin[k] >= 0:
@@ -150,19 +154,18 @@ def _weigh(
     b: int,
     counts: NDArray[np.int64],
     sums: NDArray[np.float64],
-    least: int,
+    small: NDArray[np.bool_],
     unlike: NDArray[np.float64],
     kin: NDArray[np.int32],
 ) -> None:
-    if a == b or (counts[a] >= least and counts[b] >= least):
-        return
+    """Notes each as the kin of the other, if that one is small and knows none that is nearer."""
     found = 0.0
     for f in range(sums.shape[1]):
         step = sums[a, f] / counts[a] - sums[b, f] / counts[b]
         found += step * step
-    if counts[a] < least and (found < unlike[a] or (found == unlike[a] and b < kin[a])):
+    if small[a] and (found < unlike[a] or (found == unlike[a] and b < kin[a])):
         unlike[a] = found
         kin[a] = b
-    if counts[b] < least and (found < unlike[b] or (found == unlike[b] and a < kin[b])):
+    if small[b] and (found < unlike[b] or (found == unlike[b] and a < kin[b])):
         unlike[b] = found
         kin[b] = a

@@ -89,8 +89,8 @@ def _grown(pixels: NDArray[np.float32], scale: float) -> NDArray[np.int32]:
     What is missing is put so far away that no region grows into it; small regions are joined by us, because
     scikit-image would join them across anything.
     """
-    missing = np.isnan(pixels[..., 0])
-    filled = np.where(missing[..., None], _FAR, pixels).astype(np.float64)
+    missing = np.isnan(pixels[0])
+    filled = np.moveaxis(np.where(missing, _FAR, pixels), 0, -1).astype(np.float64)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # any number of features but 3 is called unusual
         found = felzenszwalb(filled, scale=scale, sigma=0, min_size=0, channel_axis=-1)

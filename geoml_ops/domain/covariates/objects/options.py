@@ -78,17 +78,17 @@ def _spread(layer: NDArray[np.floating[Any]]) -> str:
 
 
 def scaled(layers: Sequence[NDArray[np.floating[Any]]], ranges: Sequence[tuple[float, float]]) -> NDArray[np.float32]:
-    """Returns ``(y, x, feature)`` from 0 to 1, NaN in all features of a pixel where one of them is not finite.
+    """Returns ``(feature, y, x)`` from 0 to 1, NaN in all features of a pixel where one of them is not finite.
 
     Args:
         layers: ``(y, x)`` each.
         ranges: low and high of each.
     """
-    found = np.empty((*layers[0].shape, len(layers)), dtype=np.float32)
-    step = max(1, (1 << 20) // found.shape[1])
-    for rows in (slice(r, r + step) for r in range(0, len(found), step)):
+    found = np.empty((len(layers), *layers[0].shape), dtype=np.float32)
+    step = max(1, (1 << 20) // found.shape[2])
+    for rows in (slice(r, r + step) for r in range(0, found.shape[1], step)):
         for i, (layer, (low, high)) in enumerate(zip(layers, ranges, strict=True)):
             part = layer[rows].astype(np.float64)
-            found[rows, :, i] = np.where(np.isfinite(part), np.clip((part - low) / (high - low), 0.0, 1.0), np.nan)
-        found[rows][np.isnan(found[rows]).any(axis=2)] = np.nan
+            found[i, rows] = np.where(np.isfinite(part), np.clip((part - low) / (high - low), 0.0, 1.0), np.nan)
+        found[:, rows][:, np.isnan(found[:, rows]).any(axis=0)] = np.nan
     return found

@@ -18,17 +18,17 @@ def slic(scaled: NDArray[np.float32], *, size_px: int, compactness: float, itera
     """Returns the cluster of each pixel ``(y, x)``, -1 where there is nothing; a cluster may lie in several parts.
 
     Args:
-        scaled: ``(y, x, feature)``, NaN in all features for nothing.
+        scaled: ``(feature, y, x)``, NaN in all features for nothing.
         size_px: distance between the first centres.
         compactness: difference in features that weighs as much as ``size_px`` pixels.
         iterations: rounds of assignment.
     """
-    labels = np.full(scaled.shape[:2], -1, dtype=np.int32)
-    seeds = _seeds(scaled, size_px)
+    labels = np.full(scaled.shape[1:], -1, dtype=np.int32)
+    seeds = _seeds(scaled[0], size_px)
     if not len(seeds):
         return labels
-    centres = np.hstack([seeds, np.zeros((len(seeds), scaled.shape[2]))])
-    apart = np.empty(scaled.shape[:2])
+    centres = np.hstack([seeds, np.zeros((len(seeds), len(scaled)))])
+    apart = np.empty(scaled.shape[1:])
     for turn in range(iterations):
         # Centres know no features before the first assignment, which therefore goes by place alone.
         weight = 1.0 / compactness**2 if turn else 0.0
@@ -36,14 +36,14 @@ def slic(scaled: NDArray[np.float32], *, size_px: int, compactness: float, itera
         if turn + 1 < iterations:
             _move(scaled, labels, centres)
     # What no centre looked at belongs together where it hangs together.
-    labels[(labels < 0) & ~np.isnan(scaled[..., 0])] = len(seeds)
+    labels[(labels < 0) & ~np.isnan(scaled[0])] = len(seeds)
     return labels
 
 
 @compiled
-def _seeds(scaled: NDArray[np.float32], size: int) -> NDArray[np.float64]:
+def _seeds(layer: NDArray[np.float32], size: int) -> NDArray[np.float64]:
     """Returns rows and columns of first centres: the middle of each cell, or the observed pixel next to it."""
-    height, width = scaled.shape[:2]
+    height, width = layer.shape
     n_rows = max(1, (height - size // 2 - 1) // size + 1)
     n_cols = max(1, (width - size // 2 - 1) // size + 1)
     seeds = np.empty((n_rows * n_cols, 2))
@@ -55,7 +55,7 @@ def _seeds(scaled: NDArray[np.float32], size: int) -> NDArray[np.float64]:
             middle_c = min(j * size + size // 2, width // 2 if n_cols == 1 else width)
             last_c = width if j == n_cols - 1 else (j + 1) * size
             least = np.inf
-            if not np.isnan(scaled[middle_r, middle_c, 0]):
+            if not np.isnan(layer[middle_r, middle_c]):
                 least = 0.0
                 seeds[n, 0] = middle_r
                 seeds[n, 1] = middle_c
@@ -63,7 +63,7 @@ def _seeds(scaled: NDArray[np.float32], size: int) -> NDArray[np.float64]:
                 for r in range(i * size, last_r):
                     for c in range(j * size, last_c):
                         away = (r - middle_r) ** 2 + (c - middle_c) ** 2
-                        if away < least and not np.isnan(scaled[r, c, 0]):
+                        if away < least and not np.isnan(layer[r, c]):
                             least = away
                             seeds[n, 0] = r
                             seeds[n, 1] = c
@@ -81,34 +81,39 @@ def _assign(
     labels: NDArray[np.int32],
     apart: NDArray[np.float64],
 ) -> None:
-    height, width, n_features = scaled.shape
+    n_features, height, width = scaled.shape
     labels[:] = -1
     apart[:] = np.inf
-    near = 1.0 / (size * size)
+    scale = 1.0 / (size * size)
+    away, unlike = np.empty(4 * size + 2), np.empty(4 * size + 2)
     for k in range(len(centres)):
         cy, cx = centres[k, 0], centres[k, 1]
         r0, r1 = int(max(cy - 2 * size, 0.0)), int(min(cy + 2 * size + 1, float(height)))
         c0, c1 = int(max(cx - 2 * size, 0.0)), int(min(cx + 2 * size + 1, float(width)))
+        n = c1 - c0
+        for i in range(n):
+            away[i] = (cx - (c0 + i)) * (cx - (c0 + i))
         for r in range(r0, r1):
             dy2 = (cy - r) * (cy - r)
-            for c in range(c0, c1):
-                found = (dy2 + (cx - c) * (cx - c)) * near
-                if found >= apart[r, c]:
-                    continue
-                unlike = 0.0
-                for f in range(n_features):
-                    step = scaled[r, c, f] - centres[k, 2 + f]
-                    unlike += step * step
-                found += unlike * weight
+            for i in range(n):
+                unlike[i] = 0.0
+            # One plain loop per feature: the compiler makes several pixels of it at a time.
+            for f in range(n_features):
+                row, middle = scaled[f, r, c0:c1], centres[k, 2 + f]
+                for i in range(n):
+                    unlike[i] += (row[i] - middle) * (row[i] - middle)
+            least, whose = apart[r, c0:c1], labels[r, c0:c1]
+            for i in range(n):
+                found = (dy2 + away[i]) * scale + unlike[i] * weight
                 # NaN is never less: pixels without numbers stay with nobody.
-                if found < apart[r, c]:
-                    apart[r, c] = found
-                    labels[r, c] = k
+                nearer = found < least[i]
+                least[i] = found if nearer else least[i]
+                whose[i] = k if nearer else whose[i]
 
 
 @compiled
 def _move(scaled: NDArray[np.float32], labels: NDArray[np.int32], centres: NDArray[np.float64]) -> None:
-    height, width, n_features = scaled.shape
+    n_features, height, width = scaled.shape
     sums = np.zeros(centres.shape)
     counts = np.zeros(len(centres))
     for r in range(height):
@@ -119,7 +124,7 @@ def _move(scaled: NDArray[np.float32], labels: NDArray[np.int32], centres: NDArr
                 sums[k, 0] += r
                 sums[k, 1] += c
                 for f in range(n_features):
-                    sums[k, 2 + f] += scaled[r, c, f]
+                    sums[k, 2 + f] += scaled[f, r, c]
     for k in range(len(centres)):
         if counts[k] > 0:
             for f in range(centres.shape[1]):

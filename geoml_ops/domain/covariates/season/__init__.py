@@ -1,7 +1,7 @@
 """Seasons: what a feature does over the dates of a stack; gaps are gaps, and days are days.
 
-``statistics`` of what was observed, ``harmonics`` fitted to it; ``smoothing``, ``curves``, ``phenology``; ``making`` joins
-them into products.
+``statistics`` of what was observed, ``harmonics`` fitted to it; ``smoothing``, ``curves`` and ``phenology``; ``making``
+joins them into products.
 """
 
 from __future__ import annotations

@@ -22,9 +22,9 @@ def peaks(curve: NDArray[np.float64], first: int, last: int, prominent: float, f
             right += 1
         inner = left > 0 and right + 1 < len(curve)
         if inner and curve[left - 1] < curve[left] > curve[right + 1]:
-            prominence = prominence(curve, left, right)
-            n_prominent += prominence >= prominent
-            if prominence > faint and (highest < 0 or curve[left] > curve[highest]):
+            falls = prominence(curve, left, right)
+            n_prominent += falls >= prominent
+            if falls > faint and (highest < 0 or curve[left] > curve[highest]):
                 highest = left
         left = right + 1
     return highest, n_prominent
