@@ -65,14 +65,35 @@ def plain_yaml(text: str, name: str) -> Any:
     """Returns the content of YAML that a stranger wrote, as plain values.
 
     Raises:
-        BadInput: it is not YAML, or uses aliases: a few lines of them can stand for gigabytes.
+        BadInput: it is not YAML, names a key twice, or uses aliases: a few lines of them can stand for gigabytes.
     """
     try:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
             raise BadInput(f"{name} uses YAML aliases.", "write every value out")
+        twice = _key_twice(yaml.compose(text, Loader=yaml.SafeLoader))
+        if twice:
+            raise BadInput(f"{name} names {twice[:60]!r} twice.", "keep one of them")
         return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise BadInput(f"{name} is not YAML: {type(error).__name__}: {str(error)[:200]}.") from None
+
+
+def _key_twice(node: Any) -> str:
+    """Returns a key that a mapping has twice, of whatever spelling; empty where none has. YAML itself keeps the last."""
+    if isinstance(node, yaml.MappingNode):
+        build = yaml.constructor.SafeConstructor()
+        seen: set[str] = set()
+        for key, value in node.value:
+            said = str(build.construct_object(key, deep=True))
+            if said in seen:
+                return said
+            seen.add(said)
+            inside = _key_twice(value)
+            if inside:
+                return inside
+    elif isinstance(node, yaml.SequenceNode):
+        return next((inside for inside in map(_key_twice, node.value) if inside), "")
+    return ""
 
 
 def read_experiment(path: Path) -> Experiment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,27 @@ def areal_scale(crs: str, easting: NDArray[np.float64], northing: NDArray[np.flo
     system = _system(crs)
     lon, lat = Transformer.from_crs(system, system.geodetic_crs, always_xy=True).transform(easting, northing)
     return np.asarray(Proj(system).get_factors(lon, lat).areal_scale, dtype=np.float64)
+
+
+def mover(
+    source: str, target: str
+) -> Callable[[NDArray[np.float64], NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]]] | None:
+    """Returns what moves eastings and northings from one CRS to another, as :func:`reproject`; None within one CRS.
+
+    Raises:
+        BadInput: there is no such CRS.
+    """
+    if source == target:
+        return None
+    transformer = Transformer.from_crs(_system(source), _system(target), always_xy=True)
+
+    def moved(
+        easting: NDArray[np.float64], northing: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        x, y = transformer.transform(easting, northing)
+        return np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+
+    return moved
 
 
 def reproject(geometries: NDArray[np.object_], source: str, target: str) -> NDArray[np.object_]:

@@ -425,7 +425,7 @@ class Bundle(Noun):
 
     @property
     def legend(self) -> list[dict[str, JsonValue]]:
-        """One entry per class: ``code`` in maps, ``value`` in the legend of whoever ordered it, ``name``, ``colour``."""
+        """One entry per class: ``code`` in maps, ``value`` where it has one, ``name`` and ``colour``."""
         values = self.values or (None,) * len(self.classes)
         entries = zip(values, self.classes, self.colours, strict=True)
         return [
@@ -579,9 +579,9 @@ class Prediction(Noun):
     """
 
     kind: ClassVar[str] = "prediction"
-    schema_now: ClassVar[int] = 2
-    version_of_schema: int = Field(2, alias="schema")
-    parent_fields: ClassVar[tuple[str, ...]] = ("bundle", "scenes")
+    schema_now: ClassVar[int] = 3
+    version_of_schema: int = Field(3, alias="schema")
+    parent_fields: ClassVar[tuple[str, ...]] = ("bundle", "scenes", "covariates")
     bundle: str
     graph_sha256: str
     model: str
@@ -589,6 +589,7 @@ class Prediction(Noun):
     source: FileRef
     source_name: str
     scenes: tuple[str, ...]
+    covariates: tuple[str, ...] = ()
     declared: Radiometry
     grid: Grid
     map: FileRef
@@ -602,13 +603,16 @@ class Prediction(Noun):
 
     @property
     def id(self) -> str:
-        """``prediction-<16 hex digits>`` from bundle, registry number, source and tile size."""
-        return self.id_for(self.bundle, self.model, self.number, self.source.sha256, self.tile_px)
+        """``prediction-<16 hex digits>`` from bundle, registry number, source, tile size and what was read beside it."""
+        asked = (self.bundle, self.model, self.number, self.source.sha256, self.tile_px)
+        return self.id_for(*asked, covariates=self.covariates)
 
     @classmethod
-    def id_for(cls, bundle: str, model: str, number: int, source_sha256: str, tile_px: int) -> str:
+    def id_for(
+        cls, bundle: str, model: str, number: int, source_sha256: str, tile_px: int, covariates: tuple[str, ...] = ()
+    ) -> str:
         """Returns the id that a prediction will have, before it is made."""
-        return f"{cls.kind}-{digest([bundle, model, number, source_sha256, tile_px])[:16]}"
+        return f"{cls.kind}-{digest([bundle, model, number, source_sha256, tile_px, *covariates])[:16]}"
 
 
 # --- watch -----------------------------------------------------------------------------------

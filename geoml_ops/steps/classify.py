@@ -27,6 +27,7 @@ from geoml_ops.domain.tiling import Layers, classify_array, least_over
 from geoml_ops.platform.files import sha256_of, whole_file, write_json
 from geoml_ops.platform.log import logger
 from geoml_ops.steps.answering import Model, champion, entry_of, last_champion, load
+from geoml_ops.steps.beside import Beside, beside
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.radiometry import declared_in, refuse_exchanged
 
@@ -50,6 +51,7 @@ class _Request:
     facts: RasterFacts
     declared: Radiometry
     own: dict[str, Radiometry]
+    beside: Beside
     limits: raster.Limits
 
 
@@ -77,24 +79,28 @@ def classify(
         TooLarge: beyond ``limits``.
         StorageFull: no space left; nothing half-written stays.
     """
-    facts = raster.describe(source, limits)
-    declared, own = _declared(facts, model.contract)
-    request = _Request(source, sha256_of(source), name, facts, declared, own, limits)
+    facts, sha256 = raster.describe(source, limits), sha256_of(source)
     shelf, log = Shelf(places.nouns), PredictionLog(places.predictions)
+    scenes = _scenes(shelf, facts, sha256) if model.bundle.covariates else ()
+    more = beside(places, model.bundle, facts.names, facts.grid, scenes)
+    declared, own = _declared(facts, more.carried)
+    request = _Request(source, sha256, name, facts, declared, own, more, limits)
     prediction_id = _id(model, request)
     earlier = _earlier(shelf, prediction_id)
     if earlier is None or not _whole(log.home(prediction_id), earlier):
-        earlier = _answer(shelf, log.home(prediction_id), model, request, earlier)
+        earlier = _answer(places, log.home(prediction_id), model, request, earlier)
     if log.append(prediction_id, datetime.now(UTC)):
         _log.info("classified", prediction=prediction_id, bundle=model.bundle.id, valid_share=earlier.valid_share)
     return earlier
 
 
-def _answer(shelf: Shelf, home: Path, model: Model, request: _Request, earlier: Prediction | None) -> Prediction:
-    bundle, contract, facts = model.bundle, model.contract, request.facts
-    numbers = raster.read(request.source, bands=contract.order(facts.names), limits=request.limits)
-    dn = to_contract(numbers, request.declared, contract, request.own)
-    refuse_exchanged(dn, contract)
+def _answer(places: Places, home: Path, model: Model, request: _Request, earlier: Prediction | None) -> Prediction:
+    bundle, contract, facts, carried = model.bundle, model.contract, request.facts, request.beside.carried
+    shelf = Shelf(places.nouns)
+    numbers = raster.read(request.source, bands=carried.order(facts.names), limits=request.limits)
+    dn = to_contract(numbers, request.declared, carried, request.own)
+    refuse_exchanged(dn, carried)
+    dn = request.beside.joined(places, dn, facts.grid, contract)
     layers = classify_array(
         dn,
         model.run,
@@ -131,6 +137,7 @@ def _answer(shelf: Shelf, home: Path, model: Model, request: _Request, earlier: 
             source=FileRef(path=request.source.name, sha256=request.sha256, size=request.source.stat().st_size),
             source_name=earlier.source_name if earlier else request.name or _said_name(shelf, scenes),
             scenes=scenes,
+            covariates=tuple(covariate.id for covariate in request.beside.covariates),
             declared=request.declared,
             grid=facts.grid,
             map=_file(home / MAP),
@@ -146,8 +153,8 @@ def _answer(shelf: Shelf, home: Path, model: Model, request: _Request, earlier: 
 
 
 def _id(model: Model, request: _Request) -> str:
-    release = model.release
-    return Prediction.id_for(model.bundle.id, release.model, release.number, request.sha256, SKETCH_PX)
+    release, read = model.release, tuple(covariate.id for covariate in request.beside.covariates)
+    return Prediction.id_for(model.bundle.id, release.model, release.number, request.sha256, SKETCH_PX, covariates=read)
 
 
 def _said(number: float | None) -> str:

@@ -186,7 +186,8 @@ def test_the_question_names_a_prediction() -> None:
     other_answer = noun.model_copy(update={"map": FileRef(path="other.tif", sha256="f" * 64, size=9)})
     assert other_answer.id == noun.id
     asked = (noun.bundle, noun.model, noun.number, noun.source.sha256, noun.tile_px)
-    assert noun.id == Prediction.id_for(*asked)
+    assert noun.id == Prediction.id_for(*asked, covariates=noun.covariates)
+    assert Prediction.id_for(*asked) != noun.id
     for place, value in enumerate(("bundle-" + "f" * 16, "other", 99, "e" * 64, 64)):
         changed = [*asked[:place], value, *asked[place + 1 :]]
         assert Prediction.id_for(*changed) != noun.id
@@ -227,7 +228,7 @@ BROUGHT: dict[str, dict[int, set[str]]] = {
         3: {"study", "importance_per_fold"},
     },
     "bundle": {2: {"applicability", "conformal"}, 3: {"contract", "covariates", "values"}},
-    "prediction": {2: {"outside_share", "mean_set_size"}},
+    "prediction": {2: {"outside_share", "mean_set_size"}, 3: {"covariates"}},
     "judgement": {
         2: {
             "ground", "previous", "mode", "estimand", "p_inferior", "p_superior", "classes", "beside", "guards",

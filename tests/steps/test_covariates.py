@@ -16,14 +16,18 @@ from geoml_ops.adapters import raster
 from geoml_ops.adapters.crs import reproject
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.ort import Graph
-from geoml_ops.adapters.registry import open_bundle
+from geoml_ops.adapters.registry import Release, open_bundle
+from geoml_ops.core.bands import SENTINEL_2_L1C as CONTRACT
 from geoml_ops.core.errors import BadInput, NotFound
 from geoml_ops.core.experiment import OF_ONE_SCENE, CovariateKind
 from geoml_ops.core.flow import Bundle, Covariate, Evaluation, FeatureTable, FoldPlan, Scene, Version
+from geoml_ops.core.grid import Window
 from geoml_ops.domain.covariates.registry import RECIPES
 from geoml_ops.domain.tiling import classify_array
 from geoml_ops.domain.world import landscape
 from geoml_ops.steps import publish, train
+from geoml_ops.steps.answering import Model
+from geoml_ops.steps.classify import classify
 from geoml_ops.steps.covariates import contract_with, make_covariates
 from geoml_ops.steps.experiments import current_experiment
 from geoml_ops.steps.features import FeatureSource, reach_px
@@ -31,6 +35,7 @@ from geoml_ops.steps.imagery import covariate_file
 from geoml_ops.steps.models import open_model
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.samples import open_table
+from geoml_ops.steps.trace import trace
 from tests.versions import cube, keep_version, places_in
 
 WORLD = landscape(300, 240, seed=4)
@@ -206,6 +211,50 @@ def test_a_covariate_whose_file_was_altered_or_lost_is_made_again_the_same(made:
     assert make_covariates(made.places, made.version, experiment, scene) == before
     path.unlink()
     assert make_covariates(made.places, made.version, experiment, scene) == before
+
+
+def model_of(made: Made) -> Model:
+    graph = Graph(open_bundle(made.places.bundles, made.bundle.file.sha256, made.bundle.id).graph)
+    release = Release("world", 1, made.bundle.id, made.bundle.file.sha256)
+    return Model(bundle=made.bundle, release=release, run=graph.run)
+
+
+def test_a_scene_is_classified_with_the_covariates_of_its_ground_and_the_walk_goes_through_them(
+    made: Made, tmp_path: Path
+) -> None:
+    scene = Shelf(made.places.nouns).get(Scene, made.version.scenes[1])
+    stored = made.places.store / scene.file.path
+    found = classify(made.places, stored, model_of(made))
+    assert {Shelf(made.places.nouns).get(Covariate, i).name for i in found.covariates} == {"ground", "ways", "course"}
+    source = FeatureSource(made.places, made.version, current_experiment(made.places), made.table.features)
+    wanted = classify_array(source.imagery(scene).read(0, 0, *GRID.shape), model_of(made).run, 128, made.bundle.halo_px)
+    got = raster.read(made.places.predictions / found.map.path)[0]
+    np.testing.assert_array_equal(got, wanted.classes)
+    east, north = GRID.centres(np.array([50]), np.array([60]))
+    walk = trace(made.places, made.places.predictions / found.map.path, float(east[0]), float(north[0]))
+    kinds = [link.noun.kind for link in walk]
+    assert kinds.count("covariate") >= 3
+    assert kinds.count("ancillary") == 2
+    assert any("Terrain of dem" in link.sentence for link in walk)
+
+
+def test_a_part_of_a_scene_reads_its_part_and_ground_without_covariates_is_refused(made: Made, tmp_path: Path) -> None:
+    scene = Shelf(made.places.nouns).get(Scene, made.version.scenes[1])
+    whole = raster.read(made.places.store / scene.file.path)
+    window = Window(col=30, row=24, width=120, height=90)
+    part = np.ascontiguousarray(whole[:, 24:114, 30:150])
+    raster.write_scene(tmp_path / "part.tif", part, GRID.inside(window), CONTRACT, CONTRACT.radiometry)
+    found = classify(made.places, tmp_path / "part.tif", model_of(made))
+    entire = classify(made.places, made.places.store / scene.file.path, model_of(made))
+    got, all_of_it = (raster.read(made.places.predictions / p.map.path)[0] for p in (found, entire))
+    inner = slice(3, -3)
+    np.testing.assert_array_equal(got[inner, inner], all_of_it[24:114, 30:150][inner, inner])
+    away = GRID.model_copy(update={"left": GRID.left + 100_000.0})
+    raster.write_scene(tmp_path / "away.tif", whole, away, CONTRACT, CONTRACT.radiometry)
+    before = sorted(p.name for p in made.places.predictions.iterdir())
+    with pytest.raises(BadInput, match=r"lacks .*ground_slope.*geoml features make"):
+        classify(made.places, tmp_path / "away.tif", model_of(made))
+    assert sorted(p.name for p in made.places.predictions.iterdir()) == before
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,7 @@ def test_another_process_can_do_the_work(tuned: Tuned) -> None:
     worker = multiprocessing.get_context("spawn").Process(target=searching._work, args=([asked],))
     worker.start()
     worker.join(120)
+    assert worker.exitcode == 0
     said: list[str] = []
     found = searching.search_all([asked], tuned.tabled, experiment, said.append)
     assert said == []

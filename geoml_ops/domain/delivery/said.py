@@ -62,12 +62,29 @@ class SceneDelivery(Value):
     files: dict[str, str | tuple[str, ...]] = Field(default_factory=dict, max_length=500)
 
 
+class NamedCode(Value):
+    """What a code of a legend stands for, where more than its name is told."""
+
+    name: str = Field(min_length=1, max_length=120)
+    colour: str = Field("", max_length=20)
+
+
 class LabelsDelivery(Value):
-    """``delivery.yaml`` of labels: one file of polygons and the field that names their class."""
+    """``delivery.yaml`` of labels: one file of polygons or points, or one raster of codes.
+
+    Attributes:
+        kind: ``labels``.
+        file: a GeoPackage, GeoJSON or GeoTIFF.
+        class_field: of polygons and points, the field that names their class, or holds its code; a raster has none.
+        legend: what codes stand for: code to name, or the name of a file in the delivery that tells.
+        nodata: code of a raster that stands for no label, whatever the raster itself says; ``none`` for no code.
+    """
 
     kind: Literal["labels"]
     file: str
-    class_field: str = Field(min_length=1, max_length=120)
+    class_field: str = Field("", max_length=120)
+    legend: dict[str, str | NamedCode] | str | None = None
+    nodata: int | Literal["none"] | None = None
 
 
 class AncillaryDelivery(Value):
