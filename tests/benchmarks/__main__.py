@@ -11,13 +11,13 @@ from geoml_ops.settings import Settings, be_quiet
 be_quiet()
 
 from geoml_ops.platform.files import write_json  # noqa: E402
-from tests.benchmarks import covariates, features, heads, judging, places, texture  # noqa: E402
+from tests.benchmarks import covariates, families, features, heads, judging, places, texture  # noqa: E402
 from tests.benchmarks import figures as maps  # noqa: E402
 from tests.benchmarks.pairs import Figure  # noqa: E402
 
 FIGURES = {
     name: figure
-    for part in (maps, judging, features, texture, covariates, places, heads)
+    for part in (maps, judging, features, texture, covariates, places, heads, families)
     for name, figure in part.FIGURES.items()
 }
 

@@ -14,8 +14,7 @@ from geoml_ops.adapters.onnx import head_graph
 from geoml_ops.adapters.ort import Graph
 from geoml_ops.domain.fitting import Fitted, Neighbours, fit, recipe
 from geoml_ops.steps.models import FAMILIES
-from tests.benchmarks.heads import EDGE_PX
-from tests.benchmarks.heads import _ground as ground
+from tests.benchmarks.heads import EDGE_PX, ground
 from tests.benchmarks.pairs import Figure, in_turns
 
 N_SAMPLES, TILE_PX = 3_000, 128

@@ -46,7 +46,7 @@ MODELS: Mapping[str, Callable[[], Any]] = {
 
 
 @cache
-def _ground() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def ground() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Returns reflectance and three indices ``(row, feature)`` of a landscape, row by row, and its classes."""
     world = landscape(EDGE_PX, EDGE_PX, seed=7)
     dn = cube(world)
@@ -60,7 +60,7 @@ def _ground() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
 
 def head(family: str, name: str) -> Figure:
     """A family's head in its fastest layout, tiles of 128 pixels, against ``predict_proba`` on the same rows."""
-    rows, codes = _ground()
+    rows, codes = ground()
     rng = np.random.default_rng(0)
     chosen = rng.permutation(len(rows))[:N_SAMPLES]
     # Generated classes are told apart by a few splits; with wrong labels among them trees grow as large as real ones.

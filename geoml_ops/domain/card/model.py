@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from geoml_ops.core.bands import Radiometry
 from geoml_ops.core.evidence import Applicability, Conformal, Score, Speed
 from geoml_ops.core.flow import Bundle, Entry, Evaluation, FeatureTable, FoldPlan, Judgement
+from geoml_ops.domain.card import graph
 from geoml_ops.domain.card.agreement import calibration, confusion
 from geoml_ops.domain.card.parts import (
     ASKS,
@@ -69,8 +69,8 @@ def card(
             section("Where it may be asked", _applicability(bundle.applicability)),
             section("Sets of classes", _conformal(bundle.conformal)),
             section("The gate", _gate(judgement)) if judgement else "",
-            section("What it reads", _bands(bundle), _features(bundle)),
-            section("Does the graph equal the fitted model", _parity(bundle), _speed(speed)),
+            section("What it reads", graph.bands(bundle), graph.features(bundle)),
+            section("Does the graph equal the fitted model", graph.parity(bundle), graph.speed(speed)),
             section("Where it comes from", _lineage(bundle, evaluation, features, scenes, judgement, entry)),
             paragraph(CREDIT, "quiet small"),
         ],
@@ -218,70 +218,6 @@ def _gate(judgement: Judgement) -> str:
         f"{escape(judgement.against)} in {metric_words(judgement.metric)}, for {escape(judgement.estimand)}: "
         f"difference {gap(judgement.difference)} over {judgement.difference.n_blocks} blocks; "
         f"margin {judgement.margin:.3f}, detectable {judgement.detectable:.3f}.</p>" + bullets(judgement.objections)
-    )
-
-
-def _bands(bundle: Bundle) -> str:
-    rows = [
-        (
-            escape(band.name),
-            escape(band.common_name),
-            f"{band.centre_nm:g}" if band.centre_nm is not None else "",
-            escape(band.unit),
-            _value(bundle.contract.radiometry_of(band.name)),
-            f"{band.gsd_m:g}",
-            band.resampling,
-        )
-        for band in bundle.contract.bands
-    ]
-    rule = bundle.radiometry
-    return (
-        table(("band", "common name", "centre, nm", "unit", "value", "pixel as delivered, m", "resampled"), rows)
-        + paragraph(
-            f"Digital numbers in pixels of {bundle.pixel_m:g} m; reflectance = (DN {rule.offset_dn:+g}) · "
-            f"{rule.scale:g}; "
-            f"{'NaN' if rule.nodata is None else f'{rule.nodata:g}'} means not observed. "
-            "Scenes that declare another offset are brought to this one; scenes that declare none are refused. "
-            "Bands are found by name."
-        )
-        + bullets(
-            f"{name}: {rules.make.replace('_', ' ')} of {', '.join(rules.of)}, made once per scene"
-            for name, rules in bundle.covariates.items()
-        )
-    )
-
-
-def _value(rule: Radiometry) -> str:
-    return "as it is" if (rule.scale, rule.offset_dn) == (1.0, 0.0) else f"(DN {rule.offset_dn:+g}) · {rule.scale:g}"
-
-
-def _features(bundle: Bundle) -> str:
-    around = f" They look at up to {bundle.halo_px} pixels around a pixel." if bundle.halo_px else ""
-    return paragraph(f"{len(bundle.features)} features, computed inside the graph from these bands.{around}") + table(
-        ("feature",), [(f"<code>{escape(text)}</code>",) for text in bundle.features]
-    )
-
-
-def _speed(speed: Speed | None) -> str:
-    if speed is None:
-        return ""
-    tried = "; ".join(f"{name}: {'not equal' if v is None else f'{v:.2f}'}" for name, v in speed.tried.items())
-    threads = "1 thread" if speed.threads == 1 else f"{speed.threads} threads"
-    return paragraph(
-        f"The graph's head answers {speed.kpx_per_s:,.0f} thousand pixels a second with {threads}, "
-        f"{speed.ratio:.2f} times the library that fitted it ({speed.native_kpx_per_s:,.0f}), "
-        f"{speed.n_rows:,} pixels at a time, on the machine that exported it."
-    ) + paragraph(
-        f"Layouts of the graph that were tried, times the library: {tried}. Chosen: {speed.layout}.", "quiet small"
-    )
-
-
-def _parity(bundle: Bundle) -> str:
-    parity = bundle.parity
-    rows = [(escape(kind), str(parity.rows[kind]), f"{worst:.1e}") for kind, worst in parity.worst.items()]
-    said = "The graph agrees" if parity.passed else "The graph does NOT agree"
-    return table(("rows of real samples", "number", "largest difference"), rows) + paragraph(
-        f"{said} with the fitted model within {parity.tolerance:g}; {parity.n_label_mismatches} labels differ."
     )
 
 
