@@ -9,7 +9,7 @@ PYTHON     ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 export OMP_NUM_THREADS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sample demo test up down status lint types contracts check full bench lock clean
+.PHONY: help setup sample demo test up down status lint types contracts check full bench speed lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -60,6 +60,9 @@ full: setup ## the long acceptance runs, with their numbers under workspace/full
 
 bench: setup ## speed as ratios, one JSON per figure under workspace/bench/ (ONLY=name for one)
 	@$(BIN)/python -m tests.benchmarks $(ONLY)
+
+speed: $(STAMP) ## write docs/speed.md from the figures of make bench
+	@$(BIN)/python -m tests.benchmarks.page
 
 lock: ## rewrite requirements.lock from pyproject.toml (needs the network)
 	@$(PYTHON) infra/lock.py

@@ -79,7 +79,7 @@ def plain_yaml(text: str, name: str) -> Any:
 
 
 def _key_twice(node: Any) -> str:
-    """Returns a key that a mapping has twice, of whatever spelling; empty where none has. YAML itself keeps the last."""
+    """Returns a key that a mapping has twice, however it is spelled; empty where none has. YAML keeps the last."""
     if isinstance(node, yaml.MappingNode):
         build = yaml.constructor.SafeConstructor()
         seen: set[str] = set()

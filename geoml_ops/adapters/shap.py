@@ -64,8 +64,8 @@ def explain(
     values, base, answers, unit = found
     k = fitted.n_classes
     whole = np.zeros((len(rows), k, rows.shape[1]))
-    columns = _columns(before, rows.shape[1])
-    whole[np.ix_(np.arange(len(rows)), list(fitted.present), columns)] = values
+    columns, codes = np.array(_columns(before, rows.shape[1])), np.array(fitted.present)
+    whole[:, codes[:, None], columns[None]] = values
     return Explained(whole, _spread(base, fitted), _spread(answers, fitted), unit, "tree SHAP, path dependent")
 
 

@@ -9,7 +9,7 @@ import json
 import re
 import stat
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,14 +58,9 @@ def read_polygons(path: Path, field: str) -> Polygons:
         BadInput: another format, several layers, no such field, no EPSG code, or not readable.
         TooLarge: beyond the stated limits.
     """
-    geopackage = _is_geopackage(path)
-    with _as_bad_input(path):
-        crs, geometries, values = _read_geopackage(path, field) if geopackage else _read_geojson(path, field)
-        n_vertices = int(shapely.get_num_coordinates(geometries).sum())
-    if n_vertices > MOST_VERTICES:
-        raise TooLarge(f"{path.name} has {n_vertices} vertices; the limit is {MOST_VERTICES}.", "simplify the polygons")
-    labels = [None if v is None else str(v) for v in values]
-    return Polygons(crs=_known_crs(path, crs), geometries=geometries, labels=labels)
+    layer = read_layer(path)
+    labels = [None if v is None else str(v) for v in layer.column(field, path.name)]
+    return Polygons(crs=layer.crs, geometries=layer.geometries, labels=labels)
 
 
 @dataclass(frozen=True)
@@ -116,6 +111,22 @@ class Layer:
     geometries: NDArray[np.object_]
     columns: dict[str, NDArray[Any]]
 
+    def column(self, field: str, name: str) -> list[Any]:
+        """Returns the values of an attribute as plain ones.
+
+        Args:
+            field: the attribute.
+            name: of the file, for sentences.
+
+        Raises:
+            BadInput: no record has it.
+        """
+        if field not in self.columns and (len(self.geometries) or self.columns):
+            has = ", ".join(other[:40] for other in list(self.columns)[:20])
+            raise BadInput(f"{name} has no field {field[:60]!r}; it has {has or 'none'}.", "name the field of classes")
+        values: list[Any] = self.columns[field].tolist() if field in self.columns else []
+        return values
+
 
 def read_layer(path: Path) -> Layer:
     """Returns the geometries of a file and all their attributes.
@@ -139,35 +150,37 @@ def read_layer(path: Path) -> Layer:
 def write_polygons(
     path: Path, geometries: Sequence[Any] | NDArray[np.object_], labels: Sequence[str], field: str, crs: str
 ) -> None:
-    """Writes a GeoPackage of one layer, whole or absent; the same polygons give the same bytes.
+    """Writes labelled polygons, else as :func:`write_labels`."""
+    write_labels(path, geometries, labels, field, crs)
+
+
+def write_labels(
+    path: Path,
+    geometries: Sequence[Any] | NDArray[np.object_],
+    labels: Sequence[str],
+    field: str,
+    crs: str,
+    *,
+    numbers: Mapping[str, NDArray[np.float64]] | None = None,
+) -> None:
+    """Writes a GeoPackage of one layer, whole or absent; the same records give the same bytes.
+
+    Args:
+        path: where the file appears.
+        geometries: polygons, points, or both, one or several of them in a record; only their x and y are kept.
+        labels: class name of each.
+        field: that holds the name.
+        crs: ``EPSG:<code>``.
+        numbers: other fields, NaN where a record has none.
 
     Raises:
         StorageFull: no space left; an older file under ``path`` is untouched.
     """
-    whole = np.asarray([shapely.multipolygons([g]) if g.geom_type == "Polygon" else g for g in geometries])
-    # GeoPackages carry the time of their last change.
-    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2000-01-01T00:00:00.000Z"})
-    try:
-        with whole_file(path) as part:
-            try:
-                raw.write(
-                    part,
-                    geometry=shapely.to_wkb(whole),
-                    field_data=[np.asarray(labels, dtype=object)],
-                    fields=np.asarray([field], dtype=object),
-                    geometry_type="MultiPolygon",
-                    crs=crs,
-                    driver="GPKG",
-                    layer="labels",
-                )
-            except Exception as error:
-                if is_full(error, part.parent):
-                    raise StorageFull(
-                        f"No space left while writing {path}.", "free some space, then try again"
-                    ) from error
-                raise
-    finally:
-        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
+    flat = shapely.force_2d(np.asarray(geometries, dtype=object))
+    whole = np.asarray([shapely.multipolygons([g]) if g.geom_type == "Polygon" else g for g in flat], dtype=object)
+    kinds = sorted({g.geom_type for g in whole}) or ["MultiPolygon"]
+    columns = {field: np.asarray(labels, dtype=object), **(numbers or {})}
+    _write(path, whole, columns, crs, layer="labels", kind=kinds[0] if len(kinds) == 1 else "Unknown")
 
 
 def write_records(
@@ -178,6 +191,13 @@ def write_records(
     Raises:
         StorageFull: no space left; an older file under ``path`` is untouched.
     """
+    _write(path, geometries, columns, crs, layer=layer, kind="Point")
+
+
+def _write(
+    path: Path, geometries: NDArray[np.object_], columns: Mapping[str, NDArray[Any]], crs: str, *, layer: str, kind: str
+) -> None:
+    # GeoPackages carry the time of their last change.
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2000-01-01T00:00:00.000Z"})
     try:
         with whole_file(path) as part:
@@ -187,7 +207,7 @@ def write_records(
                     geometry=shapely.to_wkb(geometries),
                     field_data=list(columns.values()),
                     fields=np.asarray(list(columns), dtype=object),
-                    geometry_type="Point",
+                    geometry_type=kind,
                     crs=crs,
                     driver="GPKG",
                     layer=layer,
@@ -257,19 +277,6 @@ def _open_geopackage(path: Path) -> dict[str, Any]:
     return facts
 
 
-def _read_geopackage(path: Path, field: str) -> tuple[str, NDArray[np.object_], list[Any]]:
-    with warnings.catch_warnings():
-        # Cached files carry no suffix; GDAL warns about that.
-        warnings.simplefilter("ignore", RuntimeWarning)
-        facts = _open_geopackage(path)
-        if field not in facts["fields"]:
-            raise BadInput(
-                f"{path.name} has no field {field!r}; it has {', '.join(facts['fields'])}.", "name the field of classes"
-            )
-        meta, _, geometry, columns = raw.read(path, columns=[field], IMMUTABLE="YES")
-    return meta["crs"] or "", shapely.from_wkb(geometry), list(columns[0])
-
-
 def _geopackage_columns(path: Path) -> tuple[str, NDArray[np.object_], dict[str, NDArray[Any]]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -296,14 +303,6 @@ def _open_geojson(path: Path) -> tuple[str, list[dict[str, Any]], NDArray[np.obj
     texts = [None if shape is None else json.dumps(shape) for shape in shapes]
     geometries = shapely.from_geojson(np.asarray(texts, dtype=object)) if texts else np.empty(0, dtype=object)
     return crs, features, geometries
-
-
-def _read_geojson(path: Path, field: str) -> tuple[str, NDArray[np.object_], list[Any]]:
-    crs, features, geometries = _open_geojson(path)
-    values = [(feature.get("properties") or {}).get(field) for feature in features]
-    if features and all(value is None for value in values):
-        raise BadInput(f"{path.name} has no field {field!r}.", "name the field of classes")
-    return crs, geometries, values
 
 
 def _geojson_columns(path: Path) -> tuple[str, NDArray[np.object_], dict[str, NDArray[Any]]]:

@@ -125,7 +125,7 @@ def _per_block(explained: Explained, of: NDArray[np.int64], n: int) -> NDArray[n
 
 def _shares(found: NDArray[np.float64]) -> NDArray[np.float64]:
     total = found.sum(axis=-1, keepdims=True)
-    return np.divide(found, total, out=np.zeros_like(found), where=total > 0)
+    return np.asarray(np.divide(found, total, out=np.zeros_like(found), where=total > 0))
 
 
 def aligned(explained: Explained, features: Sequence[str], wanted: Sequence[str]) -> Explained:

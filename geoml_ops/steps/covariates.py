@@ -234,7 +234,7 @@ def _computed(
     source: Imagery, graph: Graph, corner: tuple[int, int], shape: tuple[int, ...], halo: int
 ) -> NDArray[np.float32]:
     dn = source.read(corner[0] - halo, corner[1] - halo, shape[0] + 2 * halo, shape[1] + 2 * halo)
-    return graph.features(dn[None])[0][:, halo : halo + shape[0], halo : halo + shape[1]]
+    return np.asarray(graph.features(dn[None])[0])[:, halo : halo + shape[0], halo : halo + shape[1]]
 
 
 def _offset(of: Grid, grid: Grid) -> tuple[int, int] | None:

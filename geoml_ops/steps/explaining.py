@@ -129,7 +129,7 @@ def map_values(
     found = _scene_of(shelf, version, case.experiment.sensor, scene)
     grid, rows, cols = _sampled(found.grid, window)
     values = source.at(found, rows, cols)
-    seen = np.isfinite(values).all(axis=1)
+    seen: NDArray[np.bool_] = np.asarray(np.isfinite(values).all(axis=1))
     if not seen.any():
         raise BadInput(
             f"None of {len(seen)} pixels of {found.name} was observed in all bands.", "choose another window"

@@ -1,4 +1,4 @@
-"""A delivery on its way to one named-band grid, or to one file of polygons; checked as it goes."""
+"""A delivered scene on its way to one named-band grid; checked as it goes."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
-from geoml_ops.adapters import crs, gx, raster, stac, vector
+from geoml_ops.adapters import gx, raster, stac
 from geoml_ops.core.bands import Band, Contract
 from geoml_ops.core.errors import BadInput
-from geoml_ops.core.flow import BandSource, Check, Labels, Scene
-from geoml_ops.core.grid import Bounds, Grid
+from geoml_ops.core.flow import Ancillary, BandSource, Check, Labels, Scene
+from geoml_ops.core.grid import Grid
 from geoml_ops.core.noun import FileRef
 from geoml_ops.domain import checks as rules
 from geoml_ops.domain.delivery import (
     MOST_XML_BYTES,
-    LabelsDelivery,
     Layer,
     Product,
     SceneDelivery,
@@ -42,7 +40,7 @@ class Judged:
 
     checks: list[Check] = field(default_factory=list)
     outcomes: list[gx.Outcome] = field(default_factory=list)
-    noun: Scene | Labels | None = None
+    noun: Scene | Labels | Ancillary | None = None
 
     def ask(self, title: str, rows: Sequence[rules.Row], columns: Sequence[str], of: Sequence[rules.Rule]) -> bool:
         """Adds what GX says; returns whether no blocking check failed so far."""
@@ -201,55 +199,6 @@ def _header(delivery: Delivery, layer: Layer, band: Band, contract: Contract) ->
         }
     except BadInput as error:
         return {"problem": str(error)}
-
-
-def read_labels(
-    delivery: Delivery,
-    said: LabelsDelivery,
-    scenes: Sequence[Scene],
-    known: Sequence[str],
-    judged: Judged,
-    scratch: Path,
-) -> None:
-    """Reads polygons and writes ``labels.gpkg`` and its JSON to ``scratch``, as far as it gets.
-
-    Args:
-        delivery: the listed delivery.
-        said: its declaration.
-        scenes: the accepted ones.
-        known: every label name that the experiment maps or ignores.
-        judged: what was found is added here.
-        scratch: an empty folder.
-
-    Raises:
-        BadInput: the file is missing or unreadable.
-    """
-    if said.file not in delivery.files:
-        raise BadInput(f"The delivery holds no file {said.file[:120]!r}.", "name a file inside the delivery's folder")
-    polygons = vector.read_polygons(delivery.folder / said.file, said.class_field)
-    inside = np.zeros(len(polygons.labels), dtype=bool)
-    for theirs in sorted({scene.grid.crs for scene in scenes}):
-        ground = [scene.grid.bounds for scene in scenes if scene.grid.crs == theirs]
-        inside |= rules.touching(crs.reproject(polygons.geometries, polygons.crs, theirs), ground)
-    rows = rules.describe_polygons(polygons.geometries, polygons.labels, polygons.crs, inside)
-    judged.ask("Polygons", rows, rules.LABELLED, rules.label_rules(known))
-    judged.checks.append(rules.one_class_check(polygons.labels))
-    if any(row["problem"] or not row["label"] for row in rows) or not rows:
-        return
-    goal = scratch / "labels.gpkg"
-    names = [str(label) for label in polygons.labels]
-    vector.write_polygons(goal, polygons.geometries, names, said.class_field, polygons.crs)
-    left, bottom, right, top = (float(v) for v in shapely.total_bounds(polygons.geometries))
-    labels = Labels(
-        name=delivery.name,
-        crs=polygons.crs,
-        bounds=Bounds(left=left, bottom=bottom, right=right, top=top),
-        class_field=said.class_field,
-        n_polygons={name: names.count(name) for name in sorted(set(names))},
-        file=_file_ref(goal, f"data/labels/{delivery.name}/labels.gpkg"),
-    )
-    judged.noun = labels
-    write_json(scratch / "labels.json", labels.as_json())
 
 
 def _file_ref(path: Path, home: str) -> FileRef:

@@ -18,7 +18,8 @@ from geoml_ops.platform.log import logger
 from geoml_ops.steps.ancillaries import read_ancillary
 from geoml_ops.steps.deliveries import Delivery, declared, open_delivery, quarantine, waiting
 from geoml_ops.steps.drop import accepted_before, accepted_scenes, collect, kind_of, or_storage_full
-from geoml_ops.steps.harmonise import Judged, read_labels, read_scene
+from geoml_ops.steps.harmonise import Judged, read_scene
+from geoml_ops.steps.labels import read_labels
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.tracking import track
 
@@ -100,7 +101,7 @@ def _read(places: Places, delivery: Delivery, judged: Judged, scratch: Path) -> 
     elif isinstance(said, AncillaryDelivery):
         read_ancillary(delivery, said, judged, scratch)
     else:
-        read_labels(delivery, said, _scenes_now(places), _known_labels(places), judged, scratch)
+        read_labels(delivery, said, _scenes_now(places), read_experiment(places.experiment), judged, scratch)
 
 
 def _scenes_now(places: Places) -> list[Scene]:
@@ -110,13 +111,8 @@ def _scenes_now(places: Places) -> list[Scene]:
             check(places, name)
     scenes = accepted_scenes(places)
     if not scenes:
-        raise BadInput("No scene was accepted yet, so no polygon can lie on one.", "deliver the scene, then the labels")
+        raise BadInput("No scene was accepted yet, so no label can lie on one.", "deliver the scene, then the labels")
     return scenes
-
-
-def _known_labels(places: Places) -> list[str]:
-    experiment = read_experiment(places.experiment)
-    return [label for entry in experiment.classes.values() for label in entry.labels] + list(experiment.ignored_labels)
 
 
 # --- what is known already -------------------------------------------------------------------

@@ -12,7 +12,8 @@ from geoml_ops.adapters.vector import Points
 from geoml_ops.core.errors import BadInput
 from geoml_ops.core.grid import Grid
 from geoml_ops.domain.folds import PredictionPoints
-from geoml_ops.steps.samples import GROUND_PIXELS, READ_PX
+from geoml_ops.steps.features import READ_PX
+from geoml_ops.steps.samples import GROUND_PIXELS
 
 
 def observed_ground(area: Path, asked: Points, name: str) -> PredictionPoints:

@@ -237,6 +237,7 @@ def _lineage(
         ("graph SHA-256", bundle.file.sha256),
         ("evaluation", evaluation.id),
         ("recipe", f"{evaluation.family}: {params or 'defaults'}"),
+        ("parameters found by", evaluation.study),
         ("chosen from", ", ".join(evaluation.selected_from)),
         ("fold plan", evaluation.plan),
         ("feature table", features.id),

@@ -4,7 +4,18 @@ A rule is data; ``adapters/gx.py`` turns it into an expectation. Row count, colu
 of their own: a range holds trivially for a column without values.
 """
 
-from geoml_ops.domain.checks.labels import LABELLED, describe_polygons, label_rules, one_class_check, touching
+from geoml_ops.domain.checks.labels import (
+    CODED,
+    LABELLED,
+    POINTS,
+    code_rules,
+    describe_codes,
+    describe_records,
+    label_rules,
+    one_class_check,
+    touching,
+    what_they_are,
+)
 from geoml_ops.domain.checks.offsets import offset_check
 from geoml_ops.domain.checks.rules import About, Row, Rule
 from geoml_ops.domain.checks.scenes import (
@@ -20,16 +31,20 @@ from geoml_ops.domain.checks.scenes import (
 from geoml_ops.domain.checks.spectra import spectral_check
 
 __all__ = [
+    "CODED",
     "DELIVERED",
     "HEADER",
     "LABELLED",
     "MEASURED",
     "NUMBERS",
+    "POINTS",
     "About",
     "Row",
     "Rule",
+    "code_rules",
     "delivered_rules",
-    "describe_polygons",
+    "describe_codes",
+    "describe_records",
     "header_rules",
     "label_rules",
     "measure",
@@ -38,4 +53,5 @@ __all__ = [
     "one_class_check",
     "spectral_check",
     "touching",
+    "what_they_are",
 ]

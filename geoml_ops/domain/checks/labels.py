@@ -62,7 +62,7 @@ def label_rules(known: Sequence[str], what: str = "polygons") -> tuple[Rule, ...
             about="in set",
             column="weight",
             allowed=("",),
-            passed="Nothing counts less than nothing.",
+            passed="Every weight is a number from 0.",
             failed="Weights must be numbers from 0: {found}.",
         ),
     )
@@ -120,13 +120,14 @@ def _crs(what: str) -> Rule:
 
 
 def _names(known: Sequence[str]) -> Rule:
+    listed = ", ".join(known).replace("{", "{{").replace("}", "}}")
     return Rule(
         name="class names",
         about="in set",
         column="label",
         allowed=tuple(known),
         passed="Every class name is known to the experiment.",
-        failed=f"Unknown class names: {{found}}; the experiment knows {', '.join(known).replace('{', '').replace('}', '')}.",
+        failed=f"Unknown class names: {{found}}; the experiment knows {listed}.",
     )
 
 

@@ -25,7 +25,7 @@ def numbers_of(values: Sequence[Any]) -> NDArray[np.float64] | None:
 
 
 def number_fields(columns: Mapping[str, Sequence[Any]], *besides: str) -> dict[str, NDArray[np.float64]]:
-    """Returns the fields that hold numbers, by name, in their order; those that a GeoPackage could not hold are not kept.
+    """Returns the fields that hold numbers, by name, in their order; without what no GeoPackage could hold.
 
     Args:
         columns: values of each field.
