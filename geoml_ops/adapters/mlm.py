@@ -26,6 +26,7 @@ from referencing import Registry, Resource
 from geoml_ops.core.bands import Band, Contract
 from geoml_ops.core.errors import Refused
 from geoml_ops.core.flow import Bundle, Evaluation
+from geoml_ops.core.words import plain, plain_names
 
 _TEXT = {"type": "string", "minLength": 1}
 _TASKS = {"type": "array", "uniqueItems": True, "items": {"enum": [task.value for task in TaskType]}}
@@ -69,7 +70,7 @@ _OUTPUT = _objects(
         "description": _TEXT,
         "classification:classes": _objects(
             ["value"],
-            {"value": {"type": "integer"}, "name": {"type": "string", "pattern": "^[0-9A-Za-z-_]+$"},
+            {"value": {"type": "integer"}, "title": _TEXT, "name": {"type": "string", "pattern": "^[0-9A-Za-z-_]+$"},
              "color_hint": {"type": "string", "pattern": "^([0-9A-Fa-f]{6})$"}},
         ),
     },
@@ -161,8 +162,8 @@ def model_item(
     )  # fmt: skip
     item.add_asset("model", asset)
     MLMExtension.ext(item, add_if_missing=True).apply(
-        name=f"{bundle.sensor} {evaluation.family}",
-        architecture=evaluation.family.replace("_", " "),
+        name=f"{bundle.sensor} {plain(evaluation.family)}".strip(),
+        architecture=str(evaluation.params.get("family", evaluation.family)).replace("_", " "),
         framework="ONNX",
         framework_version="1.21.0",
         tasks=[TaskType.SEMANTIC_SEGMENTATION],
@@ -213,7 +214,8 @@ def check_model_item(content: dict[str, Any]) -> None:
 def _beside(bundle: Bundle) -> dict[str, Any]:
     """Returns what answers come with beside the class, as the bundle's noun has it."""
     told = {"geoml:applicability": bundle.applicability, "geoml:conformal": bundle.conformal}
-    return {name: value.model_dump(mode="json") for name, value in told.items() if value is not None}
+    known = {name: value.model_dump(mode="json") for name, value in told.items() if value is not None}
+    return {"geoml:legend": bundle.legend, **known}
 
 
 def _band(band: Band, contract: Contract) -> dict[str, Any]:
@@ -253,9 +255,10 @@ def _input(bundle: Bundle, contract: Contract) -> ModelInput:
 
 
 def _outputs(bundle: Bundle) -> list[ModelOutput]:
+    told = zip(plain_names(bundle.classes), bundle.classes, bundle.colours, strict=True)
     classes = [
-        Classification.create(value=code, name=name, color_hint=colour.removeprefix("#"))
-        for code, (name, colour) in enumerate(zip(bundle.classes, bundle.colours, strict=True))
+        Classification.create(value=code, name=name, title=title, color_hint=colour.removeprefix("#"))
+        for code, (name, title, colour) in enumerate(told)
     ]
 
     def output(
@@ -272,9 +275,8 @@ def _outputs(bundle: Bundle) -> list[ModelOutput]:
         )
 
     yes_no = [Classification.create(value=0, name="no_answer"), Classification.create(value=1, name="answer")]
-    words = "Probability of each class, 0 where there is no answer."
     return [
-        output("probability", len(classes), DataType.FLOAT32, words, classes),
+        output("probability", len(classes), DataType.FLOAT32, "Probability of each class, 0 for no answer.", classes),
         output("valid", 1, DataType.UINT8, "1 where every feature exists, otherwise 0.", yes_no),
         *(output(name, 1, DataType.FLOAT32, words) for name, words in _nearness(bundle).items()),
     ]

@@ -39,7 +39,7 @@ class Shelf:
             Refused: the file's content does not have this id: it was altered.
         """
         if kind_of(noun_id) is not kind:
-            raise NotFound(f"{noun_id} names a {kind_of(noun_id).kind}, not a {kind.kind}.")
+            raise NotFound(f"{noun_id} is a {kind_of(noun_id).kind} and no {kind.kind}.")
         path = self.path_of(noun_id)
         if not path.exists():
             raise NotFound(f"There is no {kind.kind} {noun_id}.", f"list {path.parent}")

@@ -295,7 +295,7 @@ def _open_geojson(path: Path) -> tuple[str, list[dict[str, Any]], NDArray[np.obj
     if len(features) > MOST_POLYGONS:
         raise TooLarge(f"{path.name} has {len(features)} features; the limit is {MOST_POLYGONS}.")
     named = str(((content.get("crs") or {}).get("properties") or {}).get("name", "EPSG:4326"))
-    code = re.fullmatch(r"(?:urn:ogc:def:crs:)?EPSG:[\d.]*:?(\d{4,6})", named)
+    code = re.fullmatch(r"(?:urn:ogc:def:crs:)?EPSG:(?:[\d.]*:)?(\d{4,6})", named)
     crs = f"EPSG:{code[1]}" if code else ("EPSG:4326" if "CRS84" in named else "")
     if crs:
         pyproj.CRS.from_epsg(int(crs.removeprefix("EPSG:")))

@@ -16,7 +16,7 @@ from geoml_ops.domain.fitting import THREADS, Family, Params, Setting, require_n
 from geoml_ops.platform.files import whole_file
 
 # Margins of other objectives, boosters and strategies are no probabilities of one class each.
-_FIXED = {"objective": "multi:softprob", "booster": "gbtree", "num_parallel_tree": 1, "multi_strategy": None}
+_FIXED = {"objective": "multi:softprob", "booster": "gbtree", "multi_strategy": None}
 # What they would change belongs to training or to what counts as missing; no experiment needs them.
 _DECIDED = ("callbacks", "missing", "num_class", "random_state", "enable_categorical", "feature_types", "kwargs")
 

@@ -12,6 +12,10 @@ from geoml_ops.core.grid import Value
 from geoml_ops.core.noun import digest
 
 
+LONGEST_NAME = 100
+"""Characters in the name of a class or of a family's entry: it stands in legends, tables and tags."""
+
+
 class MapClass(Value):
     """One class of the map.
 
@@ -197,6 +201,16 @@ class Experiment(Value):
     tuning: TuningRules = TuningRules()
     gate: GateRules = GateRules()
     uncertainty: Uncertainty = Uncertainty()
+
+    @field_validator("classes", "families")
+    @classmethod
+    def _told_apart(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in value:
+            if name != name.strip() or not name.isprintable() or not 1 <= len(name) <= LONGEST_NAME:
+                raise ValueError(
+                    f"{name[:60]!r} is no name: write 1 to {LONGEST_NAME} visible characters, no space at either end"
+                )
+        return value
 
     @field_validator("families")
     @classmethod

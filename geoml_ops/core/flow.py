@@ -13,12 +13,14 @@ back to the scenes it came from. No noun holds a clock reading, a host or a proc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, JsonValue, field_validator
 
 from geoml_ops.core.bands import Band, Contract, Radiometry, Resampling, contract_for
+from geoml_ops.core.errors import NotFound
 from geoml_ops.core.evidence import (
     Applicability,
     BesideTest,
@@ -397,6 +399,17 @@ class Parity(Value):
     passed: bool
 
 
+def map_legend(
+    classes: Sequence[str], colours: Sequence[str], values: Sequence[int | None] = ()
+) -> list[dict[str, JsonValue]]:
+    """Returns one entry per class: its ``code`` in maps, its ``value`` elsewhere or None, ``name`` and ``colour``."""
+    told = zip(classes, colours, values or (None,) * len(classes), strict=True)
+    return [
+        {"code": code, "value": value, "name": name, "colour": colour}
+        for code, (name, colour, value) in enumerate(told)
+    ]
+
+
 class Bundle(Noun):
     """One ONNX graph with its names and digest: all that a service needs. ``file`` is the graph.
 
@@ -425,13 +438,8 @@ class Bundle(Noun):
 
     @property
     def legend(self) -> list[dict[str, JsonValue]]:
-        """One entry per class: ``code`` in maps, ``value`` where it has one, ``name`` and ``colour``."""
-        values = self.values or (None,) * len(self.classes)
-        entries = zip(values, self.classes, self.colours, strict=True)
-        return [
-            {"code": code, "value": value, "name": name, "colour": colour}
-            for code, (value, name, colour) in enumerate(entries)
-        ]
+        """As :func:`map_legend`."""
+        return map_legend(self.classes, self.colours, self.values)
 
     @property
     def sensor(self) -> str:
@@ -710,9 +718,11 @@ def kind_of(noun_id: str) -> type[Noun]:
     """Returns the class of the noun that an id names.
 
     Raises:
-        ValueError: the id does not begin with a known kind.
+        NotFound: the id does not begin with a known kind; nothing can have it.
     """
     kind, _, rest = noun_id.partition("-")
     if kind not in NOUNS or len(rest) != 16:
-        raise ValueError(f"{noun_id[:60]!r} is not the id of a noun")
+        raise NotFound(
+            f"{noun_id[:60]!r} is not the id of a noun.", "copy one as commands print them: kind-16 hexadecimal digits"
+        )
     return NOUNS[kind]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,9 +90,11 @@ def load(opened: Opened, release: Release) -> Model:
     """Returns a model that has answered once.
 
     Raises:
-        Refused: the graph breaks the house's promises: signature, probabilities, NaN means no answer.
+        Refused: the graph breaks the house's promises: signature, probabilities, NaN means no answer; or it says
+            other things of itself than its bundle does.
     """
     graph = Graph(opened.graph, threads=1)
+    _require_one_story(opened.bundle, graph.metadata)
     bands, classes = len(opened.bundle.bands), len(opened.bundle.classes)
     if (graph.n_bands, graph.n_out) != (bands, classes):
         raise Refused(
@@ -108,6 +112,24 @@ def load(opened: Opened, release: Release) -> Model:
             f"The graph of {opened.bundle.id} does not say how dissimilar pixels are; its bundle has a threshold."
         )
     return Model(opened.bundle, release, graph.run)
+
+
+def _require_one_story(bundle: Bundle, metadata: Mapping[str, str]) -> None:
+    """Lets a graph pass whose metadata say what its bundle says; what an older graph does not mention is no lie."""
+    said = {
+        "sensor": bundle.sensor,
+        "bands": json.dumps(bundle.bands),
+        "features": json.dumps(bundle.features),
+        "classes": json.dumps(bundle.classes),
+        "halo_px": json.dumps(bundle.halo_px),
+        "pixel_m": json.dumps(bundle.pixel_m),
+    }
+    for name, value in said.items():
+        if metadata.get(name, value) != value:
+            raise Refused(
+                f"The graph of {bundle.id} says {name} {metadata[name][:60]}, its bundle {value[:60]}.",
+                "publish the model again",
+            )
 
 
 def _says_how_far(answer: Answer, valid: NDArray[np.bool_]) -> bool:

@@ -15,7 +15,7 @@ from geoml_ops.core.errors import BadInput, NotFound, Refused
 from geoml_ops.core.experiment import OF_ONE_SCENE
 from geoml_ops.core.flow import Bundle, Covariate
 from geoml_ops.core.grid import Grid, Window
-from geoml_ops.steps.imagery import covariate_file
+from geoml_ops.steps.made import covariate_file
 from geoml_ops.steps.places import Places
 
 

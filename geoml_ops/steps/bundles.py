@@ -24,7 +24,7 @@ from geoml_ops.core.bands import Contract
 from geoml_ops.core.errors import NotFound, Refused
 from geoml_ops.core.evidence import Speed
 from geoml_ops.core.experiment import CovariateRules
-from geoml_ops.core.flow import Bundle, Entry, Evaluation, FeatureTable, FoldPlan, Judgement, Scene, Version
+from geoml_ops.core.flow import Bundle, Entry, Evaluation, FeatureTable, FoldPlan, Judgement, Scene, Version, map_legend
 from geoml_ops.core.noun import FileRef
 from geoml_ops.domain import parity
 from geoml_ops.domain.applicability import References
@@ -74,6 +74,7 @@ def make_bundle(places: Places, evaluation: Evaluation) -> Bundle:
     tiles = list(ground.tiles(places, source, tabled.keys, read_policy(places.policy).drift.tile_px))
     head, speed = _head(places, fitted, evaluation, ground.rows_of(tiles, Graph(source.content)))
     colours = tuple(entry.colour for entry in experiment.classes.values())
+    values = tuple(entry.value for entry in experiment.classes.values())
     area = area_of(places, evaluation, experiment, tabled, table.features)
     sets = sets_of(places, evaluation, experiment, tabled)
     says = {
@@ -81,6 +82,7 @@ def make_bundle(places: Places, evaluation: Evaluation) -> Bundle:
         "version": version.id,
         "family": evaluation.family,
         "colours": json.dumps(colours),
+        "legend": json.dumps(map_legend(evaluation.classes, colours, values)),
         "applicability": area.noun.model_dump_json(),
         "conformal": sets.model_dump_json(),
     }
@@ -101,6 +103,7 @@ def make_bundle(places: Places, evaluation: Evaluation) -> Bundle:
             features=table.features,
             classes=evaluation.classes,
             colours=colours,
+            values=values,
             halo_px=source.halo_px,
             covariates={name: rules for name, rules in experiment.covariates.items() if _reads(contract, name, rules)},
             applicability=area.noun,

@@ -5,6 +5,7 @@ The service, and whatever else answers requests, calls these functions and nothi
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -223,8 +224,8 @@ def _sketches(dn: NDArray[np.float32], layers: Layers, model: Model, grid: Grid)
 
 
 def _meaning(bundle: Bundle) -> dict[str, str]:
-    """Returns what the layers of a map stand for, as tags."""
-    said = {}
+    """Returns what the codes and the layers of a map stand for, as tags."""
+    said = {"GEOML_LEGEND": json.dumps(bundle.legend, ensure_ascii=False)}
     if bundle.applicability is not None:
         said["GEOML_THRESHOLD"] = repr(bundle.applicability.threshold)
         said["GEOML_DISSIMILARITY"] = bundle.applicability.definition

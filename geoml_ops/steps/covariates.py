@@ -27,7 +27,8 @@ from geoml_ops.domain.features import bands_needed, halo_of
 from geoml_ops.platform.files import sha256_of
 from geoml_ops.platform.locks import only_one
 from geoml_ops.platform.log import logger
-from geoml_ops.steps.imagery import Imagery, covariate_file, file_of, imagery
+from geoml_ops.steps.imagery import Imagery, file_of, imagery
+from geoml_ops.steps.made import covariate_file
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.sensors import contract_of
 

@@ -73,7 +73,8 @@ def evaluated_choice(
     builds = {e.id: _builds(places, e, experiment) for e in found}
     answers = {e.id: open_answers(places, e.predictions).out_of_fold for e in found}
     splits = materialise(plan, tabled.samples)
-    choice = nested(plan, tabled.samples, tabled.features, splits, builds, answers, metric=experiment.gate.metric)
+    metric, weight = experiment.gate.metric, tabled.weight
+    choice = nested(plan, tabled.samples, tabled.features, splits, builds, answers, metric=metric, weight=weight)
     return (
         _Found(places, table, tabled, experiment)
         .evaluation(
@@ -130,7 +131,8 @@ def _builds(places: Places, evaluation: Evaluation, experiment: Experiment) -> R
 def _answers(tabled: Tabled, plan: FoldPlan, build: Recipe, inner: Inner, *, shuffles: int = 0) -> OutOfFold:
     """Returns answers over a plan; ``inner`` are folds of the plan that counts, inside the plan's train sides."""
     splits, k = materialise(plan, tabled.samples), len(build.classes)
-    return out_of_fold(tabled.features, tabled.samples.code, splits, build, k, shuffles=shuffles, inner=inner)
+    features, code, weight = tabled.features, tabled.samples.code, tabled.weight
+    return out_of_fold(features, code, splits, build, k, shuffles=shuffles, weight=weight, inner=inner)
 
 
 class _Found:

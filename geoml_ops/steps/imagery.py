@@ -17,6 +17,7 @@ from geoml_ops.core.flow import Covariate, Scene, Version
 from geoml_ops.core.grid import Window
 from geoml_ops.core.noun import FileRef
 from geoml_ops.platform.files import sha256_of
+from geoml_ops.steps.made import covariate_file
 from geoml_ops.steps.places import Places
 
 
@@ -109,19 +110,4 @@ def file_of(places: Places, version: Version, file: FileRef) -> Path:
     path = Store(places.store, places.remote).at(version.rev, file.path)
     if sha256_of(path) != file.sha256:
         raise Refused(f"{file.path} of {version.id} is not the file its noun names.", "restore the store")
-    return path
-
-
-def covariate_file(places: Places, covariate: Covariate) -> Path:
-    """Returns the raster of a covariate, once its digest is the noun's.
-
-    Raises:
-        NotFound: it is gone.
-        Refused: it was altered.
-    """
-    path = places.covariates / covariate.file.path
-    if not path.exists():
-        raise NotFound(f"The raster of {covariate.id} is gone.", "make the covariate again")
-    if sha256_of(path) != covariate.file.sha256:
-        raise Refused(f"{path} was altered.", "delete it and make the covariate again")
     return path

@@ -134,7 +134,7 @@ def champion_in_folds(places: Places, champion: Evaluation, plan: FoldPlan) -> F
     for number, (train, test) in enumerate(materialise(plan, asked.samples)):
         away = np.flatnonzero(_away(asked, held, twin, plan, train, test))
         own = of_fold(build, number)
-        model = fitted_on(away, held.features, held.samples.code, own, k, inner=inner)
+        model = fitted_on(away, held.features, held.samples.code, own, k, weight=held.weight, inner=inner)
         probability[test], fold[test] = model.probability(features[test]), number
         no_skill[test] = np.argmax(np.bincount(held.samples.code[away], minlength=k))
     answers = OutOfFold(probability, no_skill, fold, np.zeros(len(old.features)))

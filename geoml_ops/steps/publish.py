@@ -168,7 +168,7 @@ def _champion(places: Places, tracking: Tracking) -> Entry | None:
     bundle_id = tracking.tags_of(places.model, number).get("geoml.id", "")
     try:
         known = kind_of(bundle_id) is Bundle
-    except ValueError:
+    except NotFound:
         known = False
     if not known:
         raise BadInput(

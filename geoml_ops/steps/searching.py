@@ -212,12 +212,13 @@ def _course(asked: Asked, tabled: Tabled, experiment: Experiment) -> Course:
     rows = np.arange(len(samples)) if fold == ALL else materialise(plan, samples)[fold][0]
     splits = _splits(plan, tabled, rows, fold)
     features, code, k = tabled.features[rows], samples.code[rows], len(experiment.class_names)
+    weight = None if tabled.weight is None else tabled.weight[rows]
     inner = within(folds_inside(plan, samples), rows)
 
     def course(params: Params) -> Iterator[float]:
         build, counts = builder(asked.family, params, experiment), np.zeros((k, k), dtype=np.int64)
         for number, (train, test) in enumerate(splits):
-            model = fitted_on(train, features, code, of_fold(build, number), k, inner=inner)
+            model = fitted_on(train, features, code, of_fold(build, number), k, weight=weight, inner=inner)
             counts = counts + confusion(code[test], np.argmax(model.probability(features[test]), axis=1), k)
             yield float(metric_of(counts, experiment.gate.metric))
 

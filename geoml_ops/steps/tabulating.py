@@ -20,7 +20,7 @@ from geoml_ops.steps.blocks import block_size, with_edge
 from geoml_ops.steps.experiments import current_experiment, experiment_of
 from geoml_ops.steps.features import FeatureSource, reach_px
 from geoml_ops.steps.places import Places
-from geoml_ops.steps.samples import Columns, draw, draw_ground, open_table
+from geoml_ops.steps.samples import Columns, draw, draw_ground, drawn_from, open_table
 
 _log = logger("train")
 
@@ -74,6 +74,7 @@ def tabulate(places: Places, version_id: str) -> FeatureTable:
         covariates=_covariates(source, version, columns, shelf),
         n_samples={name: int(count) for name, count in zip(experiment.class_names, counts, strict=True)},
         left_out=left_out,
+        drawn_from=drawn_from(columns, experiment),
         file=write_table(places.tables, columns, says),
         ground=write_table(places.tables, draw_ground(places, version, experiment, source), says),
     )

@@ -189,6 +189,6 @@ _SAY: dict[type[Noun], Callable[[Any], str]] = {
         f"Delivery {n.delivery} was {'accepted' if n.accepted else 'refused'} by {len(n.checks)} checks."
     ),
     Ancillary: lambda n: f"{n.name}, a {n.form} of other ground in {n.crs}.",
-    Labels: lambda n: f"{sum(n.n_polygons.values())} polygons of {n.name}.",
+    Labels: lambda n: f"{' and '.join(f'{sum(c.values()):,} {w}' for w, c in n.counts.items())} of {n.name}.",
     Scene: lambda n: f"Scene {n.name} of {n.sensor}, acquired {n.acquired:%Y-%m-%d %H:%M} UTC, baseline {n.baseline}.",
 }

@@ -92,7 +92,8 @@ def choose(places: Places, evaluation_ids: tuple[str, ...]) -> Evaluation:
     tabled = open_table(places, table)
     build = builder(best.family, best.params, experiment)
     inner, k = folds_inside(shelf.get(FoldPlan, best.plan), tabled.samples), len(experiment.class_names)
-    keep_model(places, chosen, lambda: fit(build, tabled.features, tabled.samples.code, k, inner=inner))
+    code, weight = tabled.samples.code, tabled.weight
+    keep_model(places, chosen, lambda: fit(build, tabled.features, code, k, weight=weight, inner=inner))
     _log.info("chosen", evaluation=chosen.id, family=best.family, among=len(found))
     return chosen
 

@@ -160,7 +160,8 @@ def _answers(
     inner = folds_inside(honest, samples)
     for number, (split, params) in enumerate(zip(materialise(plan, samples), best, strict=True)):
         build = of_fold(builder(family, params, experiment), number)
-        one = out_of_fold(tabled.features, samples.code, [split], build, k, shuffles=shuffles, inner=inner)
+        given, weight = (tabled.features, samples.code, [split]), tabled.weight
+        one = out_of_fold(*given, build, k, shuffles=shuffles, weight=weight, inner=inner)
         mine = one.tested
         probability[mine], no_skill[mine], fold[mine] = one.probability[mine], one.no_skill[mine], number
         gains += one.importance * mine.sum()

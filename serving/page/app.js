@@ -28,7 +28,7 @@ function showModel(said) {
   at("badge").className = `badge ${mood}`;
   at("model-name").textContent = said.model || "No model yet";
   at("model-number").textContent = said.number ? `number ${said.number}` : "";
-  at("model-digest").textContent = said.bundle ? `graph ${said.bundle.file.sha256.slice(0, 12)} · ${said.bundle.bands.length} bands` : "";
+  at("model-digest").textContent = said.bundle ? `graph ${said.bundle.file.sha256.slice(0, 12)} · ${said.contract.bands.length} bands` : "";
   at("model-message").hidden = said.following;
   at("model-message").textContent = said.message;
   showScore(said.evaluation);

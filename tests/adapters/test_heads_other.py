@@ -86,7 +86,7 @@ SMALL: dict[str, Any] = {
 MEMBERS = {"line": {"family": "logistic_regression"}, "near": {"family": "knn"}, **SMALL}
 CASES: dict[str, dict[str, Any]] = {
     "logistic": {"family": "logistic_regression"},
-    "logistic bare": {"family": "logistic_regression", "standardise": False, "C": 100.0},
+    "logistic bare": {"family": "logistic_regression", "standardise": False, "C": 1e6},
     "knn": {"family": "knn"},
     "knn by distance": {"family": "knn", "weights": "distance", "n_neighbors": 9, "class_weight": "balanced"},
     "knn of one": {"family": "knn", "n_neighbors": 1},
@@ -138,6 +138,31 @@ def test_a_stack_that_keeps_a_class_from_its_members() -> None:
     model = fit(own, FEATURES, codes, 3, inner=strips())
     assert model.estimator.final_.present == (0, 1)
     assert worst(model.estimator, ROWS) < TOLERANCE
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+@pytest.mark.parametrize("final", ["logistic_regression", {"family": "mlp", "max_iter": 40}])
+def test_a_stack_that_passes_coordinates_through_fills_in_the_very_median(final: Any) -> None:
+    """The final model sees double rows: its medians lie between two float32, half a metre apart in northings."""
+    shift, stretch = np.array([0, 5.8e6, 0, 4e5, 0, 0], np.float32), np.array([1, 2e3, 1, 700, 1, 1], np.float32)
+    params = {"members": ["knn", "logistic_regression"], "passthrough": True, "final": final}
+    own = recipe(params, FAMILIES, name="stacking", classes=NAMES)
+    model = fit(own, HOLES * stretch + shift, CODES, 3, inner=strips())
+    medians = model.estimator.final_.estimator[0].statistics_
+    assert (medians != medians.astype(np.float32)).any()
+    assert worst(model.estimator, {kind: rows * stretch + shift for kind, rows in ROWS.items()}) < 0.4 * TOLERANCE
+
+
+@pytest.mark.parametrize("params", [{"family": "knn", "weights": "distance"}, {"family": "logistic_regression"}])
+@pytest.mark.parametrize("bare", [False, True])
+def test_numbers_beyond_all_reason_still_get_an_answer(params: dict[str, Any], bare: bool) -> None:
+    """A ratio over next to nothing is a finite number as well."""
+    own = {**params, "standardise": False} if bare and params["family"] == "logistic_regression" else params
+    model = fit(recipe(own, FAMILIES, name="any", classes=NAMES), FEATURES, CODES, 3)
+    far = FEATURES[:60].copy()
+    far[np.arange(60), np.arange(60) % N_FEATURES] = np.float32(3e38) * np.where(np.arange(60) % 2, 1, -1)
+    assert np.isfinite(model.probability(far)).all()
+    assert worst(model.estimator, {"far": far}) < TOLERANCE
 
 
 def filled(model: Any, *steps: Any) -> Pipeline:

@@ -131,6 +131,16 @@ def test_a_broken_item_is_refused(name):
         check_model_item(broken)
 
 
-def test_a_class_name_that_stac_cannot_hold_is_refused_while_writing():
-    with pytest.raises(Refused, match="built up"):
-        item(BUNDLE.model_copy(update={"classes": ("built up", "water")}))
+def test_names_that_stac_cannot_hold_become_plain_ones_beside_their_own():
+    names = ("built up", "Wälder & Forste", "water")
+    bundle = BUNDLE.model_copy(update={"classes": names, "colours": ("#d7263d", "#1b5e20", "#2a6fbb")})
+    evaluation = EVALUATION.model_copy(
+        update={"family": "Best (v2) Wälder!", "params": {"family": "random_forest", "n_estimators": 60}}
+    )
+    when = [datetime(2017, 2, 16, 10, 21, 1, tzinfo=UTC)]
+    said = model_item(bundle, evaluation, SENTINEL_2_L1C.subset(bundle.bands), FOOTPRINT, when)["properties"]
+    legend = said["mlm:output"][0]["classification:classes"]
+    assert [entry["name"] for entry in legend] == ["built_up", "Walder_Forste", "water"]
+    assert [entry["title"] for entry in legend] == list(names)
+    assert said["mlm:name"] == "sentinel-2-l1c Best_v2_Walder"
+    assert said["mlm:architecture"] == "random forest"

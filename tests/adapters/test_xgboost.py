@@ -56,7 +56,7 @@ def test_a_file_with_foreign_types_is_refused(tmp_path: Path) -> None:
         skops.load(tmp_path / "model.skops")
 
 
-@pytest.mark.parametrize("params", [{"trees": 3}, {"num_parallel_tree": 4}, {"objective": "multi:softmax"}])
+@pytest.mark.parametrize("params", [{"trees": 3}, {"booster": "dart"}, {"objective": "multi:softmax"}])
 def test_parameters_that_cannot_hold_are_refused(params: dict[str, int | str]) -> None:
     with pytest.raises(BadInput, match=next(iter(params))):
         xgboost.build(params, 0, 3)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
+from geoml_ops.core.errors import NotFound
 from geoml_ops.core.evidence import Score
 from geoml_ops.core.flow import (
     NOUNS,
@@ -154,7 +155,7 @@ def test_numbers_that_are_none_do_not_enter(number: float) -> None:
     "bad", ["", "scene", "scene-", "scene-123", "table_" + "0" * 16, "../scene-" + "0" * 16, "Scene-" + "0" * 16]
 )
 def test_what_is_no_id_is_refused(bad: str) -> None:
-    with pytest.raises(ValueError, match="not the id of a noun"):
+    with pytest.raises(NotFound, match="not the id of a noun"):
         kind_of(bad)
 
 

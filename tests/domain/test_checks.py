@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from geoml_ops.core.bands import SENTINEL_2_L1C, Radiometry
 from geoml_ops.core.grid import Bounds
-from geoml_ops.domain.checks import describe_polygons, measure, offset_check, one_class_check, touching
+from geoml_ops.domain.checks import describe_records, measure, offset_check, one_class_check, touching
 
 OLD, NEW = Radiometry(scale=1e-4), Radiometry(scale=1e-4, offset_dn=-1000.0)
 
@@ -84,18 +84,18 @@ def test_nothing_observed_cannot_be_judged():
 def test_flaws_of_polygons_are_named():
     bow = shapely.Polygon([(0, 0), (1, 1), (1, 0), (0, 1)])
     shapes = np.array([shapely.box(0, 0, 1, 1), bow, shapely.Point(0, 0), shapely.Polygon(), None], dtype=object)
-    rows = describe_polygons(shapes, ["a", "b", "c", "", None], "EPSG:32633", np.array([1, 0, 1, 0, 0], dtype=bool))
+    rows = describe_records(shapes, ["a", "b", "c", "", None], "EPSG:32633", np.array([1, 0, 1, 0, 0], dtype=bool))
     problems = [row["problem"] for row in rows]
     assert problems[0] == ""
     assert "Self-intersection" in problems[1]
-    assert "Point instead of a polygon" in problems[2]
+    assert problems[2] == ""
     assert problems[3] == problems[4] == "empty geometry"
     assert [row["label"] for row in rows] == ["a", "b", "c", None, None]
 
 
 def test_rings_of_too_many_vertices_are_named():
     ring = shapely.Point(0, 0).buffer(10, quad_segs=3000)
-    rows = describe_polygons(np.array([ring]), ["a"], "EPSG:32633", np.array([True]))
+    rows = describe_records(np.array([ring]), ["a"], "EPSG:32633", np.array([True]))
     assert "more than 10000 vertices" in rows[0]["problem"]
 
 

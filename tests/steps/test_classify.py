@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import json
+import json
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import rasterio
 
@@ -197,6 +200,7 @@ def test_a_map_carries_its_sets_and_what_lies_outside(places: Places, tmp_path: 
     assert (tags["GEOML_THRESHOLD"], tags["GEOML_DISSIMILARITY"]) == ("0.8005", "B02 / 1000, version 1")
     assert (tags["GEOML_COVERAGE"], tags["GEOML_COVERAGE_MEASURED"]) == ("0.9", "0.91")
     assert tags["GEOML_SETS"] == "split-conformal, made up"
+    assert json.loads(tags["GEOML_LEGEND"]) == model.bundle.legend
     sketches = read_json(PredictionLog(places.predictions).home(prediction.id) / SKETCHES)
     for tile, (row, col) in enumerate((r, c) for r in (0, 128, 256) for c in (0, 128, 256, 384)):
         here = np.s_[row : row + 128, col : col + 128]
@@ -245,6 +249,26 @@ def test_a_bundle_with_a_threshold_needs_a_graph_that_says_how_far(places: Place
     opened = Opened(claims, (tmp_path / "made" / "model.onnx").read_bytes(), tmp_path / "made")
     with pytest.raises(Refused, match="does not say how dissimilar"):
         step.load(opened, Release("landcover", 1, claims.id, bundle.file.sha256))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("bands", '["B08", "B04", "B03", "B02"]'), ("halo_px", "7"), ("classes", '["green", "bare"]'), ("sensor", "mine")],
+)
+def test_a_graph_that_says_other_things_of_itself_than_its_bundle_is_refused(
+    places: Places, tmp_path: Path, key: str, value: str
+) -> None:
+    bundle = write_bundle(tmp_path / "made", 0.01)
+    model = onnx.load_model_from_string((tmp_path / "made" / "model.onnx").read_bytes())
+    truth = {"bands": json.dumps(bundle.bands), "halo_px": "0", "classes": json.dumps(bundle.classes)}
+    release = Release("landcover", 1, bundle.id, bundle.file.sha256)
+    for told in (truth, truth | {key: value}):
+        onnx.helper.set_model_props(model, told)
+        opened = Opened(bundle, bytes(model.SerializeToString()), tmp_path / "made")
+        if told == truth:
+            step.load(opened, release)
+    with pytest.raises(Refused, match=f"says {key}"):
+        step.load(opened, release)
 
 
 def test_a_graph_that_says_how_far_without_a_threshold_is_used_without_it(places: Places, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from geoml_ops.steps.classify import classify
 from geoml_ops.steps.covariates import contract_with, make_covariates
 from geoml_ops.steps.experiments import current_experiment
 from geoml_ops.steps.features import FeatureSource, reach_px
-from geoml_ops.steps.imagery import covariate_file
+from geoml_ops.steps.made import covariate_file
 from geoml_ops.steps.models import open_model
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.samples import open_table

@@ -60,7 +60,9 @@ EXPERIMENT = {
     "name": "three",
     "sensor": "sentinel-2-l1c",
     "features": ["B04", "B08", "NDVI", "NDMI"],
-    "classes": {name: {"labels": [name], "colour": f"#00000{i}"} for i, name in enumerate(CLASSES)},
+    "classes": {
+        name: {"labels": [name], "colour": f"#00000{i}", "value": (211, 112, None)[i]} for i, name in enumerate(CLASSES)
+    },
     "sampling": {"per_polygon": 12, "seed": 0},
     "folds": {"block_m": 400.0, "buffer_m": 20.0, "n_folds": 4, "seed": 0},
     "families": {"random_forest": {"n_estimators": 25, "max_depth": 6}, "xgboost": {"n_estimators": 12}},
@@ -223,9 +225,13 @@ def test_the_folder_holds_all_that_a_service_and_a_person_need(world: World, bun
     said = Graph((folder / "model.onnx").read_bytes()).metadata
     assert said["version"] == world.first.id
     assert json.loads(said["colours"]) == list(bundle.colours)
+    told = [(code, value, CLASSES[code], f"#00000{code}") for code, value in enumerate((211, 112, None))]
+    legend = [dict(zip(("code", "value", "name", "colour"), entry, strict=True)) for entry in told]
+    assert json.loads(said["legend"]) == bundle.legend == legend
     assert bundle.evaluation in (folder / "card.html").read_text()
     item = json.loads((folder / "item.json").read_text())
     assert item["assets"]["model"]["file:checksum"] == f"1220{bundle.file.sha256}"
+    assert item["properties"]["geoml:legend"] == legend
 
 
 def test_the_reference_is_the_ground_that_has_samples_and_no_other(world: World, bundle: Bundle) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.predictions import SKETCHES, PredictionLog
+from geoml_ops.core.bands import SENTINEL_2_L1C
 from geoml_ops.core.errors import BadInput
 from geoml_ops.core.flow import Bundle, Decision, Drift, Labels, Prediction, Retrain, Scene, Version
 from geoml_ops.core.grid import Bounds, Window
@@ -47,7 +48,8 @@ class World:
             sha256=sha256_of(made / "reference.json"),
             size=(made / "reference.json").stat().st_size,
         )
-        bundle = bundle.model_copy(update={"version": self.v1.id, "reference": ref, "bands": BANDS})
+        contract = SENTINEL_2_L1C.subset(BANDS)
+        bundle = bundle.model_copy(update={"version": self.v1.id, "reference": ref, "contract": contract})
         (made / "bundle.json").write_text(json.dumps(bundle.as_json()))
         home = self.places.bundles / bundle.file.sha256
         home.parent.mkdir(parents=True, exist_ok=True)

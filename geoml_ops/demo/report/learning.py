@@ -29,12 +29,12 @@ def told_ground(story: Story) -> str:
         rows = [
             (
                 escape(x.name),
-                escape(", ".join(f"{name} {n}" for name, n in sorted(x.n_polygons.items()))),
+                escape(", ".join(f"{name} {n:,} {w}" for w, c in x.counts.items() for name, n in sorted(c.items()))),
                 escape(x.crs),
             )
             for x in g.labels
         ]
-        parts.append(pages.table(("labels", "polygons by class name", "CRS"), rows))
+        parts.append(pages.table(("labels", "how many of each class", "CRS"), rows))
     parts.append(verdict_table(g.verdicts))
     if g.version:
         parts.append(

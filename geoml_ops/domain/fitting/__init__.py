@@ -12,15 +12,16 @@ from geoml_ops.domain.fitting.ensembles import SAME_SHARE, Bagged, Voted
 from geoml_ops.domain.fitting.families import FAMILIES, THREADS, random_forest, require_no_hold_out
 from geoml_ops.domain.fitting.machines import LEAST, SupportVectors, coupled, pairs_of, sides
 from geoml_ops.domain.fitting.models import Codes, Features, Fitted, Weights, fit, of_fold, within
-from geoml_ops.domain.fitting.neighbours import LIFT, SAME_POINT, Neighbours
+from geoml_ops.domain.fitting.neighbours import FARTHEST, LIFT, SAME_POINT, Neighbours
 from geoml_ops.domain.fitting.outoffold import OutOfFold, brier, fitted_on, out_of_fold, permutation_importance
 from geoml_ops.domain.fitting.recipe import Build, Family, Inner, Params, Recipe, Setting, Splits
-from geoml_ops.domain.fitting.scaling import Standard, imputed, standardised
+from geoml_ops.domain.fitting.scaling import Standard, imputed, standardised, unscaled
 from geoml_ops.domain.fitting.stacking import Stacked
 
 __all__ = [
     "CALIBRATIONS",
     "FAMILIES",
+    "FARTHEST",
     "LEAST",
     "LIFT",
     "LIKELY",
@@ -65,5 +66,6 @@ __all__ = [
     "require_no_hold_out",
     "sides",
     "standardised",
+    "unscaled",
     "within",
 ]

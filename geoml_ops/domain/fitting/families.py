@@ -21,7 +21,7 @@ from geoml_ops.domain.fitting.ensembles import bagging, voting
 from geoml_ops.domain.fitting.machines import SupportVectors
 from geoml_ops.domain.fitting.neighbours import Neighbours
 from geoml_ops.domain.fitting.recipe import Family, Params, Setting
-from geoml_ops.domain.fitting.scaling import imputed, standardised
+from geoml_ops.domain.fitting.scaling import imputed, standardised, unscaled
 from geoml_ops.domain.fitting.stacking import blending, stacking
 
 THREADS = 1
@@ -66,7 +66,7 @@ def _logistic_regression(params: Params, setting: Setting) -> Pipeline:
     if not isinstance(scaled, bool):
         raise BadInput(f"standardise is {str(scaled)[:60]}.", "use true or false")
     model = _made("Logistic regression", LogisticRegression, own, max_iter=2000, random_state=setting.seed)
-    return standardised(model) if scaled else imputed(model)
+    return standardised(model) if scaled else unscaled(model)
 
 
 def _mlp(params: Params, setting: Setting) -> Pipeline:

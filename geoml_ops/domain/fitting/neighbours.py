@@ -14,6 +14,8 @@ LIFT = 1e-7
 """Squared distances are compared with this share of a row's squared length added: beside it their rounding vanishes."""
 SAME_POINT = 1e-12
 """Share of a row's squared length below which a squared distance is rounding, and the points are the same."""
+FARTHEST = float(np.finfo(np.float32).max)
+"""Squared distances beyond it count as it: one over infinity, of all neighbours, would be no answer."""
 ROWS_AT_ONCE = 2048
 _WEIGHTS = ("uniform", "distance")
 
@@ -95,7 +97,7 @@ def closeness(lifted: NDArray[np.float32], rows: NDArray[np.float64]) -> NDArray
     length = np.square(rows).sum(axis=1)[:, None]
     squared = lifted.astype(np.float64) - LIFT * length
     here = squared <= SAME_POINT * length
-    inverse = 1.0 / np.sqrt(np.where(here, 1.0, squared))
+    inverse = 1.0 / np.sqrt(np.minimum(np.where(here, 1.0, squared), FARTHEST))
     return np.where(here.any(axis=1, keepdims=True), here.astype(np.float64), inverse)
 
 

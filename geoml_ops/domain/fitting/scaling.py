@@ -38,5 +38,14 @@ def standardised(model: Any) -> Pipeline:
     return Pipeline([("impute", _imputer()), ("scale", Standard()), ("model", model)])
 
 
+def unscaled(model: Any) -> Pipeline:
+    """Returns a model behind a median imputer that sees features on their own scales, in double precision.
+
+    scikit-learn 1.9 multiplies float32 rows in float32: beside large coefficients, or coordinates in metres, the
+    fifth digit of a probability then hangs on rounding.
+    """
+    return Pipeline([("impute", _imputer()), ("scale", Standard(with_mean=False, with_std=False)), ("model", model)])
+
+
 def _imputer() -> SimpleImputer:
     return SimpleImputer(strategy="median", keep_empty_features=True)

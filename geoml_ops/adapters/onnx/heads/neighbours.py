@@ -15,7 +15,7 @@ from geoml_ops.adapters.onnx.heads.precise import doubles, narrow, normalised, w
 from geoml_ops.adapters.onnx.heads.registry import Exporter
 from geoml_ops.adapters.onnx.writer import Writer
 from geoml_ops.core.errors import Refused
-from geoml_ops.domain.fitting import LIFT, SAME_POINT
+from geoml_ops.domain.fitting import FARTHEST, LIFT, SAME_POINT
 
 SAMPLES_PER_PRODUCT = 512
 """With tiles of 128 pixels a product of this width takes 67 MB; narrower and wider ones are slower."""
@@ -88,7 +88,8 @@ def _closeness(writer: Writer, lifted: str, length: str) -> str:
     squared = writer.op("Sub", wide(writer, lifted), writer.op("Mul", length, doubles(writer, LIFT)))
     here = writer.op("LessOrEqual", squared, writer.op("Mul", length, doubles(writer, SAME_POINT)))
     one = doubles(writer, 1.0)
-    inverse = writer.op("Div", one, writer.op("Sqrt", writer.op("Where", here, one, squared)))
+    near = writer.op("Min", writer.op("Where", here, one, squared), doubles(writer, FARTHEST))
+    inverse = writer.op("Div", one, writer.op("Sqrt", near))
     alone = wide(writer, here)
     any_here = writer.op("Less", doubles(writer, 0.0), writer.op("ReduceMax", alone, axes=[1], keepdims=1))
     return writer.op("Where", any_here, alone, inverse)

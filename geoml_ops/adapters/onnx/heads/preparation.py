@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from geoml_ops.adapters.onnx.heads.precise import doubles, wide
 from geoml_ops.adapters.onnx.heads.registry import Transform
 from geoml_ops.adapters.onnx.writer import Writer
 from geoml_ops.core.errors import Refused
@@ -14,6 +15,8 @@ from geoml_ops.core.errors import Refused
 
 def imputer(writer: Writer, rows: str, step: Any) -> str:
     """Adds a fitted ``SimpleImputer``: NaN becomes what it learned for that feature.
+
+    Numbers that no float32 is were learned from double rows, such as those a stack hands on; then so are these.
 
     Raises:
         Refused: it adds or drops columns, or takes another number than NaN for missing.
@@ -28,8 +31,10 @@ def imputer(writer: Writer, rows: str, step: Any) -> str:
             "use SimpleImputer(keep_empty_features=True) without indicator, for missing_values NaN",
         )
     # A feature that was missing in every sample is filled with 0 (keep_empty_features).
-    filling = np.nan_to_num(learned.astype(np.float32))
-    return writer.op("Where", writer.op("IsNaN", rows), writer.constant(filling), rows)
+    filling = np.nan_to_num(learned)
+    if (filling != filling.astype(np.float32)).any():
+        return writer.op("Where", writer.op("IsNaN", rows), doubles(writer, filling), wide(writer, rows))
+    return writer.op("Where", writer.op("IsNaN", rows), writer.constant(filling.astype(np.float32)), rows)
 
 
 TRANSFORMS: Mapping[str, Transform] = {"SimpleImputer": imputer}
