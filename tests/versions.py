@@ -126,7 +126,14 @@ def _ancillary(store: Store, name: str, path: Path) -> Ancillary:
     shutil.copyfile(path, store.root / goal)
     whole = Bounds(left=0.0, bottom=0.0, right=1.0, top=1.0)
     form: Literal["raster", "vector"] = "raster" if path.suffix == ".tif" else "vector"
-    return Ancillary(name=name, form=form, crs="EPSG:4326", bounds=whole, file=_ref(store, goal))
+    return Ancillary(
+        name=name,
+        form=form,
+        crs="EPSG:4326",
+        bounds=whole,
+        unit="m" if form == "raster" else "",
+        file=_ref(store, goal),
+    )
 
 
 def _scene(name: str, grid: Grid, file: FileRef, day: int) -> Scene:

@@ -11,7 +11,6 @@ from geoml_ops.core.folding import FoldRules
 from geoml_ops.core.grid import Value
 from geoml_ops.core.noun import digest
 
-
 LONGEST_NAME = 100
 """Characters in the name of a class or of a family's entry: it stands in legends, tables and tags."""
 

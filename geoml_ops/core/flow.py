@@ -191,16 +191,20 @@ class Version(Noun):
 class Covariate(Noun):
     """Named bands on the grid of a scene that no graph can make, made once (a float32 raster, NaN for nothing).
 
-    ``scenes`` begins with the one whose grid it is on; a season is made of several. The bands' names are
-    ``<name>_<product>``; a model reads them like those of a sensor.
+    ``scenes`` begins with the one whose grid it is on; a season is made of several. ``covariates`` are those of the
+    same scene whose bands it was made of. The bands' names are ``<name>_<product>``; a model reads them like those
+    of a sensor.
     """
 
     kind: ClassVar[str] = "covariate"
-    parent_fields: ClassVar[tuple[str, ...]] = ("scenes", "ancillaries")
+    schema_now: ClassVar[int] = 2
+    version_of_schema: int = Field(2, alias="schema")
+    parent_fields: ClassVar[tuple[str, ...]] = ("scenes", "ancillaries", "covariates")
     name: str
     rules: CovariateRules
     scenes: tuple[str, ...] = Field(min_length=1)
     ancillaries: tuple[str, ...] = ()
+    covariates: tuple[str, ...] = ()
     grid: Grid
     bands: tuple[Band, ...]
     file: FileRef

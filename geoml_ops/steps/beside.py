@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,27 +76,41 @@ def beside(places: Places, bundle: Bundle, names: Sequence[str], grid: Grid, sce
     found = [_made(places, bundle, name, grid, scenes) for name in dict.fromkeys(kinds[n] for n in lacking)]
     missing = [n for n in lacking if n not in {band.name for c in found if c is not None for band in c.bands}]
     if missing:
+        own = any(bundle.covariates[kinds[n]].make in OF_ONE_SCENE for n in missing)
+        tag = ", give a part of a scene the scene's name as its tag (gdal_edit.py -mo GEOML_SCENE=NAME)"
         raise BadInput(
             f"The raster lacks {', '.join(missing)}, and no covariate that was made here by the model's rules covers "
             f"its ground.",
-            "make the covariates of its scene (geoml features make --scene NAME), or add the bands to the raster",
+            f"make the covariates of its scene (geoml features make --scene NAME){tag if own and not scenes else ''}, "
+            "or add the bands to the raster",
         )
     return Beside(carried, tuple(c for c in found if c is not None))
 
 
 def _made(places: Places, bundle: Bundle, name: str, grid: Grid, scenes: Sequence[str]) -> Covariate | None:
     """Returns the covariate of a name that holds the grid's pixels: of the raster's own scene before any other."""
-    rules = bundle.covariates[name]
-    for covariate in sorted(Shelf(places.nouns).all(Covariate), key=lambda c: (c.scenes[0] not in scenes, c.id)):
+    rules, held = bundle.covariates[name], {c.id: c for c in Shelf(places.nouns).all(Covariate)}
+    for covariate in sorted(held.values(), key=lambda c: (c.scenes[0] not in scenes, c.id)):
         if rules.make in OF_ONE_SCENE and covariate.scenes[0] not in scenes:
             continue
-        if (covariate.name, covariate.rules) == (name, rules) and _window(covariate.grid, grid) is not None:
+        if (
+            covariate.name == name
+            and _as_learned(covariate, bundle, held)
+            and _window(covariate.grid, grid) is not None
+        ):
             try:
                 covariate_file(places, covariate)
             except (NotFound, Refused):
                 continue
             return covariate
     return None
+
+
+def _as_learned(covariate: Covariate, bundle: Bundle, held: Mapping[str, Covariate]) -> bool:
+    """Says whether a covariate, and every one behind it, was made by the rules that the model learned with."""
+    return bundle.covariates.get(covariate.name) == covariate.rules and all(
+        parent in held and _as_learned(held[parent], bundle, held) for parent in covariate.covariates
+    )
 
 
 def _window(whole: Grid, part: Grid) -> Window | None:

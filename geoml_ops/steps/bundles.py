@@ -23,7 +23,6 @@ from geoml_ops.adapters.registry import GRAPH, NOUN, REFERENCE, open_bundle
 from geoml_ops.core.bands import Contract
 from geoml_ops.core.errors import NotFound, Refused
 from geoml_ops.core.evidence import Speed
-from geoml_ops.core.experiment import CovariateRules
 from geoml_ops.core.flow import Bundle, Entry, Evaluation, FeatureTable, FoldPlan, Judgement, Scene, Version, map_legend
 from geoml_ops.core.noun import FileRef
 from geoml_ops.domain import parity
@@ -38,6 +37,7 @@ from geoml_ops.steps.features import FeatureSource
 from geoml_ops.steps.layouts import fastest
 from geoml_ops.steps.models import open_model
 from geoml_ops.steps.places import Places
+from geoml_ops.steps.reads import rules_behind
 from geoml_ops.steps.samples import open_table
 
 CARD, ITEM, SPEED, LAYOUT = "card.html", "item.json", "speed.json", "layout.json"
@@ -105,7 +105,7 @@ def make_bundle(places: Places, evaluation: Evaluation) -> Bundle:
             colours=colours,
             values=values,
             halo_px=source.halo_px,
-            covariates={name: rules for name, rules in experiment.covariates.items() if _reads(contract, name, rules)},
+            covariates=rules_behind(experiment.covariates, contract.names, source.whole),
             applicability=area.noun,
             conformal=sets,
             parity=agreement,
@@ -146,11 +146,6 @@ def card_of(
         judgement=judgement,
         entry=entry,
     )
-
-
-def _reads(contract: Contract, name: str, rules: CovariateRules) -> bool:
-    """Says whether a contract has bands of a covariate."""
-    return any(f"{name}_{product}" in contract.names for product in rules.products)
 
 
 def _head(places: Places, fitted: Fitted, evaluation: Evaluation, rows: NDArray[np.float32]) -> tuple[bytes, Speed]:

@@ -23,16 +23,18 @@ from geoml_ops.core.grid import Grid, Value
 from geoml_ops.core.noun import FileRef, digest
 from geoml_ops.domain.covariates import Recipe, Stage, Vectors
 from geoml_ops.domain.covariates.registry import RECIPES
-from geoml_ops.domain.features import bands_needed, halo_of
+from geoml_ops.domain.features import bands_needed, expanded, halo_of
 from geoml_ops.platform.files import sha256_of
 from geoml_ops.platform.locks import only_one
 from geoml_ops.platform.log import logger
 from geoml_ops.steps.imagery import Imagery, file_of, imagery
 from geoml_ops.steps.made import covariate_file
 from geoml_ops.steps.places import Places
+from geoml_ops.steps.reads import features_of
 from geoml_ops.steps.sensors import contract_of
 
 PIECE_PX = 512
+METRES = ("m", "metre", "metres", "meter", "meters")
 UNMADE = Radiometry(scale=1.0, offset_dn=0.0, nodata=None)
 """The numbers of a covariate are what they are; a missing one is NaN."""
 _log = logger("covariates")
@@ -52,8 +54,8 @@ def contract_with(places: Places, sensor: str, covariates: Mapping[str, Covariat
 
 def bands_of(name: str, rules: CovariateRules, pixel_m: float) -> tuple[Band, ...]:
     """Returns the bands that rules ask for, named ``<name>_<product>``; raises as :func:`contract_with`."""
-    if not name.isidentifier():
-        raise BadInput(f"A covariate cannot be called {name[:60]!r}.", "use letters, digits and underlines")
+    if not (name.isascii() and name.isidentifier()):
+        raise BadInput(f"A covariate cannot be called {name[:60]!r}.", "use the letters a to z, digits and underlines")
     recipe, options = RECIPES[rules.make], options_of(name, rules)
     products = recipe.known(rules.of, options)
     return tuple(
@@ -103,8 +105,9 @@ class _Making:
         recipe, options = RECIPES[rules.make], options_of(name, rules)
         scenes, ancillaries = self._parents(recipe, rules)
         bands = bands_of(name, rules, self.scene.grid.pixel_m)
-        recipe_of = (name, rules, tuple(s.id for s in scenes), tuple(a.id for a in ancillaries.values()), bands)
-        key = digest([name, rules.model_dump(mode="json"), *recipe_of[2:4]])[:16]
+        read = self._read(name, rules, ancillaries)
+        recipe_of = (name, rules, tuple(s.id for s in scenes), tuple(a.id for a in ancillaries.values()), read, bands)
+        key = digest([name, rules.model_dump(mode="json"), *recipe_of[2:5]])[:16]
         with only_one(self.places.workspace / "locks" / f"covariate-{key}.lock"):
             known = self._known(recipe_of)
             if known is not None:
@@ -119,15 +122,33 @@ class _Making:
                     rules=rules,
                     scenes=recipe_of[2],
                     ancillaries=recipe_of[3],
+                    covariates=read,
                     grid=self.scene.grid,
                     bands=bands,
                     file=self._written(key, np.stack([layers[p] for p in rules.products]), bands),
                 )
             )
 
+    def _read(self, name: str, rules: CovariateRules, ancillaries: Mapping[str, Ancillary]) -> tuple[str, ...]:
+        """Returns the ids of the covariates above whose bands this one is made of."""
+        of = [text for text in features_of(rules, self.contract) if text not in ancillaries]
+        if not of:
+            return ()
+        if len(expanded(of, self.contract)) != len(of):
+            raise BadInput(f"The covariate {name} has a list in `of`.", "write every feature out")
+        bands = set(bands_needed(of, self.contract))
+        read = tuple(c.id for c in self.earlier if bands & {band.name for band in c.bands})
+        if read and RECIPES[rules.make].reads == "stack":
+            raise BadInput(
+                f"The covariate {name} reads scenes of several days and cannot read {', '.join(of)[:60]}, a band of one.",
+                "name features of the sensor in `of`",
+            )
+        return read
+
     def _known(self, recipe_of: tuple[object, ...]) -> Covariate | None:
         for known in Shelf(self.places.nouns).all(Covariate):
-            if (known.name, known.rules, known.scenes, known.ancillaries, known.bands) == recipe_of:
+            it = (known.name, known.rules, known.scenes, known.ancillaries, known.covariates, known.bands)
+            if it == recipe_of:
                 try:
                     covariate_file(self.places, known)
                 except (NotFound, Refused):
@@ -157,7 +178,11 @@ class _Making:
         held = {a.name: a for a in (shelf.get(Ancillary, i) for i in self.version.ancillaries)}
         if recipe.reads == "features":
             # Neighbourhoods of delivered polygons are asked for by the delivery's name.
-            return [self.scene], {name: held[name] for name in rules.of if name in held and rules.make == "lag"}
+            layers = [name for name in rules.of if name in held and rules.make == "lag"]
+            pictures = [name for name in layers if held[name].form != "vector"]
+            if pictures:
+                raise BadInput(f"{', '.join(pictures)}: a raster, but lag reads features or geometries.", "change `of`")
+            return [self.scene], {name: held[name] for name in layers}
         missing = [name for name in rules.of if name not in held]
         if missing:
             raise NotFound(
@@ -169,6 +194,12 @@ class _Making:
         if wrong:
             raise BadInput(
                 f"{', '.join(wrong)}: a {held[wrong[0]].form}, but {rules.make} reads a {recipe.reads}.", "change `of`"
+            )
+        feet = [name for name in rules.of if recipe.reads == "raster" and held[name].unit.lower() not in METRES]
+        if feet:
+            raise BadInput(
+                f"{feet[0]} is declared in {held[feet[0]].unit[:40] or 'no unit'}, but {rules.make} reads metres.",
+                "bring it to metres and deliver it with `unit: m`",
             )
         return [self.scene], {name: held[name] for name in rules.of}
 
@@ -183,7 +214,7 @@ class _Making:
         grid = self.scene.grid
         files = {name: file_of(self.places, self.version, noun.file) for name, noun in ancillaries.items()}
         if recipe.reads == "raster":
-            rasters = {name: raster.warped(path, grid, margin) for name, path in files.items()}
+            rasters = {name: raster.warped(path, grid, margin, called=name) for name, path in files.items()}
             return Stage(grid, margin, rasters=rasters)
         if recipe.reads == "vector":
             return Stage(grid, margin, vectors={name: _vectors(path, grid) for name, path in files.items()})

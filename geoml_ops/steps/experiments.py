@@ -10,18 +10,21 @@ from geoml_ops.steps.places import Places
 
 
 def current_experiment(places: Places) -> Experiment:
-    """Returns the experiment of this deployment as its file says now, and keeps it under its id.
+    """Returns the experiment of this deployment as its file says now.
 
     Raises:
         NotFound: there is no such file.
         BadInput: the file is not a valid experiment.
     """
-    experiment = read_experiment(places.experiment)
+    return read_experiment(places.experiment)
+
+
+def keep_experiment(places: Places, experiment: Experiment) -> None:
+    """Keeps an experiment under its id, once something was made by it."""
     path = places.experiments / f"{experiment.id}.json"
     if not path.exists():
         # Not sorted: the order of the classes gives their codes.
         write_text(path, experiment.model_dump_json(indent=1))
-    return experiment
 
 
 def experiment_of(places: Places, experiment_id: str) -> Experiment:

@@ -18,6 +18,7 @@ from geoml_ops.domain.features import bands_needed, expanded, halo_of
 from geoml_ops.steps.covariates import contract_with, make_covariates, options_of
 from geoml_ops.steps.imagery import Imagery, imagery
 from geoml_ops.steps.places import Places
+from geoml_ops.steps.reads import reach_of
 
 READ_PX = 256
 
@@ -117,10 +118,9 @@ def reach_px(places: Places, experiment: Experiment) -> int:
     """
     whole: Contract = contract_with(places, experiment.sensor, experiment.covariates)
     texts = expanded(experiment.features, whole)
-    used = set(bands_needed(texts, whole))
-    margins = [
-        RECIPES[rules.make].margin_px(options_of(name, rules), whole.pixel_m)
+    margins = {
+        name: RECIPES[rules.make].margin_px(options_of(name, rules), whole.pixel_m)
         for name, rules in experiment.covariates.items()
-        if RECIPES[rules.make].reads == "features" and any(f"{name}_{product}" in used for product in rules.products)
-    ]
-    return halo_of(texts, whole) + max(margins, default=0)
+    }
+    reach = reach_of(experiment.covariates, margins, whole)
+    return halo_of(texts, whole) + max((reach.get(band, 0) for band in bands_needed(texts, whole)), default=0)

@@ -1,11 +1,9 @@
-"""The labels of a version: opened once, and the pixels of each scene that they put forward as samples."""
+"""The labels of a version, opened once and mapped to the classes of an experiment."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,63 +14,40 @@ from geoml_ops.adapters import raster, vector
 from geoml_ops.adapters.crs import is_geographic, reproject
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.core.errors import BadInput
-from geoml_ops.core.experiment import Experiment, Sampling
+from geoml_ops.core.experiment import Experiment
 from geoml_ops.core.flow import Labels, Version
-from geoml_ops.core.grid import Grid
+from geoml_ops.core.grid import Bounds, Grid
+from geoml_ops.domain.checks import POINTS
 from geoml_ops.domain.delivery import plain_labels, weight_flaws
-from geoml_ops.domain.sampling import (
-    FORMS,
-    Candidates,
-    Chosen,
-    Claims,
-    Lookup,
-    blocks_of,
-    choose,
-    choose_points,
-    claimed_otherwise,
-    draw_stratified,
-    pixels_at,
-    polygon_ids,
-    seed_of,
-    settled,
-    together,
-)
+from geoml_ops.domain.sampling import Lookup, polygon_ids
 from geoml_ops.steps.imagery import file_of
-from geoml_ops.steps.labels import placed
 from geoml_ops.steps.places import Places
 
-_POLYGON, _POINT, _PIXEL = range(len(FORMS))
 _LONGEST_M, _LONGEST_DEGREES = 1000.0, 0.01
-"""Edges of polygons are cut into such pieces before they are moved: straight lines of one CRS are bent in another."""
-_MOST_PIECES = 200_000
-Index = NDArray[np.int64]
+_MOST_PIECES = 100_000
+_POLAR_DEGREES = 80.0
+_NO_OBJECTS = np.empty(0, dtype=object)
 
 
 @dataclass(frozen=True)
 class Records:
-    """Labelled polygons, or labelled points, of one delivery; all of a kind, one entry each.
+    """Labelled polygons, or labelled points, in one CRS; arrays have one entry each.
 
     Attributes:
         crs: of the geometries.
-        shapes: as they were delivered.
-        ids: their names, from their content.
+        shapes: the geometries.
+        ids: their names, from their content as it was delivered.
         codes: class code of each.
         weights: how much each counts.
-        origin: id of the labels.
+        origins: id of the labels that each came with.
     """
 
     crs: str
     shapes: NDArray[np.object_]
     ids: NDArray[np.object_]
-    codes: Index
+    codes: NDArray[np.int64]
     weights: NDArray[np.float64]
-    origin: str
-
-    def on(self, crs: str) -> NDArray[np.object_]:
-        """Returns the geometries in another CRS."""
-        if self.crs == crs or not len(self.shapes):
-            return self.shapes
-        return reproject(_pieces(self.shapes, is_geographic(self.crs)), self.crs, crs)
+    origins: NDArray[np.object_]
 
 
 @dataclass(frozen=True)
@@ -96,7 +71,7 @@ class Coded:
 
 @dataclass(frozen=True)
 class Opened:
-    """The labels of a version that an experiment asks for."""
+    """What an experiment asks for of the labels of a version: polygons and points by delivery, and rasters."""
 
     polygons: tuple[Records, ...]
     points: tuple[Records, ...]
@@ -112,17 +87,83 @@ def open_labels(places: Places, version: Version, experiment: Experiment) -> Ope
     """
     found = [Shelf(places.nouns).get(Labels, labels_id) for labels_id in version.labels]
     _require_field(found, experiment.sampling.weight_field)
-    polygons: list[Records] = []
-    points: list[Records] = []
-    rasters: list[Coded] = []
+    opened: list[tuple[Records, Records] | Coded] = []
     for labels in found:
         path = file_of(places, version, labels.file)
-        if labels.form == "raster":
-            rasters.append(_coded(path, labels, experiment))
-        else:
-            for records, kept in zip(_records(path, labels, experiment), (polygons, points), strict=True):
-                kept.append(records)
-    return Opened(tuple(polygons), tuple(points), tuple(rasters))
+        is_raster = labels.form == "raster"
+        opened.append(_coded(path, labels, experiment) if is_raster else _records(path, labels, experiment))
+    return Opened(
+        polygons=tuple(each[0] for each in opened if not isinstance(each, Coded)),
+        points=tuple(each[1] for each in opened if not isinstance(each, Coded)),
+        rasters=tuple(each for each in opened if isinstance(each, Coded)),
+    )
+
+
+def moved_to(grid: Grid, parts: Sequence[Records]) -> Records:
+    """Returns the records of several deliveries in the CRS of a scene, as :func:`on_ground`."""
+    shapes = [on_ground(part.shapes, part.crs, grid.crs, grid.bounds) for part in parts]
+    return Records(
+        crs=grid.crs,
+        shapes=np.concatenate([_NO_OBJECTS, *shapes]),
+        ids=np.concatenate([_NO_OBJECTS, *(part.ids for part in parts)]),
+        codes=np.concatenate([np.empty(0, dtype=np.int64), *(part.codes for part in parts)]),
+        weights=np.concatenate([np.empty(0), *(part.weights for part in parts)]),
+        origins=np.concatenate([_NO_OBJECTS, *(part.origins for part in parts)]),
+    )
+
+
+def on_ground(shapes: NDArray[np.object_], source: str, target: str, ground: Bounds) -> NDArray[np.object_]:
+    """Returns geometries in another CRS, right wherever they lie on some ground.
+
+    Edges are cut into pieces before they are moved. Of a polygon that reaches far beyond the ground only the part
+    around it is moved: projections are defined near their middle only. What lies outside even so is empty.
+
+    Args:
+        shapes: geometries, None for none.
+        source: their CRS.
+        target: the CRS that is wanted.
+        ground: that matters, in ``target``.
+    """
+    if source == target or not len(shapes):
+        return shapes
+    degrees = is_geographic(source)
+    near, far = _around(ground, source, target, degrees)
+    with np.errstate(invalid="ignore"):
+        edges = shapely.bounds(shapes)
+        wide = (edges[:, :2] < far[:2]).any(axis=1) | (edges[:, 2:] > far[2:]).any(axis=1)
+        cut = np.flatnonzero(wide & (shapely.get_dimensions(shapes) == 2) & shapely.is_valid(shapes))
+        here = shapes.copy()
+        here[cut] = shapely.intersection(shapes[cut], shapely.box(*near))
+        moved = reproject(_pieces(here, degrees), source, target)
+    coordinates, of = shapely.get_coordinates(moved, return_index=True)
+    moved[np.unique(of[~np.isfinite(coordinates).all(axis=1)])] = shapely.Polygon()
+    return moved
+
+
+def _around(ground: Bounds, source: str, target: str, degrees: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Returns left, bottom, right, top in ``source`` of what lies around some ground, and far around it."""
+    lattice = np.linspace(-0.1, 1.1, 25)
+    east = ground.left + lattice * (ground.right - ground.left)
+    north = ground.bottom + lattice * (ground.top - ground.bottom)
+    x, y = np.meshgrid(east, north)
+    places = shapely.get_coordinates(reproject(shapely.points(x.ravel(), y.ravel()), target, source))
+    places = places[np.isfinite(places).all(axis=1)]
+    if not len(places):
+        everywhere = np.array([-np.inf, -np.inf, np.inf, np.inf])
+        return everywhere, everywhere
+    low, high = places.min(axis=0), places.max(axis=0)
+    size = high - low
+    if degrees and np.abs(places[:, 1]).max() > _POLAR_DEGREES:
+        # Around a pole all longitudes meet, between any two places of a lattice.
+        low, high = np.array([-360.0, min(low[1], 90.0)]), np.array([360.0, 90.0])
+        low, high = (low, high) if places[0, 1] > 0 else (-high, -low)
+    return np.concatenate([low - 0.05 * size, high + 0.05 * size]), np.concatenate([low - 3 * size, high + 3 * size])
+
+
+def _pieces(shapes: NDArray[np.object_], degrees: bool) -> NDArray[np.object_]:
+    # Only vertices are moved, and a straight line of one CRS is bent in another: 2 cm on 1 km at 52 degrees.
+    longest = np.maximum(_LONGEST_DEGREES if degrees else _LONGEST_M, shapely.length(shapes) / _MOST_PIECES)
+    return np.asarray(shapely.segmentize(shapes, np.where(np.isfinite(longest), longest, 1e9)), dtype=object)
 
 
 def _require_field(found: Sequence[Labels], field: str) -> None:
@@ -130,42 +171,43 @@ def _require_field(found: Sequence[Labels], field: str) -> None:
     if field and vectors and not any(field in labels.fields for labels in vectors):
         has = sorted({name for labels in vectors for name in labels.fields})
         raise BadInput(
-            f"sampling.weight_field is {field[:60]!r}; no delivery of labels has numbers under that name"
-            f" (there are {', '.join(has)[:200] or 'none'}).",
-            "name a field of numbers, and deliver labels that were accepted before fields were kept again",
+            f"sampling.weight_field is {field[:60]!r}, and no delivery of labels has numbers under that name; there "
+            f"are {', '.join(has)[:200] or 'none'}.",
+            "name a field of numbers; deliver labels again that were accepted before their fields were kept",
         )
 
 
 def _records(path: Path, labels: Labels, experiment: Experiment) -> tuple[Records, Records]:
+    """Returns the polygons and the points of a delivery; several points in one record are one entry each."""
     layer = vector.read_layer(path)
     names = plain_labels(layer.column(labels.class_field, path.name))
     weights = _weights(layer, labels, experiment.sampling.weight_field)
-    codes = [experiment.code_of(name or "") for name in names]
-    geometries = layer.geometries
-    kept = [p for p, code in enumerate(codes) if code is not None and not _empty(geometries[p])]
-    parts: list[Records] = []
-    for is_point in (False, True):
-        mine = np.array([p for p in kept if (geometries[p].geom_type in _POINTS) == is_point], dtype=np.int64)
-        shapes, of = geometries[mine], np.arange(len(mine))
-        if is_point and len(mine):
-            shapes, of = shapely.get_parts(shapes, return_index=True)
-        code = np.array([codes[p] for p in mine], dtype=np.int64)
+    mapped = [experiment.code_of(name or "") for name in names]
+    there = [code is not None and _is_there(g) for code, g in zip(mapped, layer.geometries, strict=True)]
+    point = [there[n] and g.geom_type in POINTS for n, g in enumerate(layer.geometries)]
+    codes = np.array([-1 if code is None else code for code in mapped], dtype=np.int64)
+
+    def of(mine: NDArray[np.int64], shapes: NDArray[np.object_]) -> Records:
         ids = np.asarray(polygon_ids(list(shapes)), dtype=object)
-        parts.append(Records(layer.crs, shapes, ids, code[of], weights[mine][of], labels.id))
-    return parts[0], parts[1]
+        origins = np.full(len(mine), labels.id, dtype=object)
+        return Records(layer.crs, shapes, ids, codes[mine], weights[mine], origins)
+
+    polygons, dots = np.flatnonzero(np.array(there) & ~np.array(point, dtype=bool)), np.flatnonzero(point)
+    if not len(dots):
+        return of(polygons, layer.geometries[polygons]), of(dots, _NO_OBJECTS)
+    parts, record = shapely.get_parts(layer.geometries[dots], return_index=True)
+    return of(polygons, layer.geometries[polygons]), of(dots[record], np.asarray(parts, dtype=object))
 
 
-_POINTS = ("Point", "MultiPoint")
-
-
-def _empty(geometry: shapely.Geometry | None) -> bool:
-    return geometry is None or bool(shapely.is_empty(geometry))
+def _is_there(geometry: shapely.Geometry | None) -> bool:
+    return geometry is not None and not shapely.is_empty(geometry)
 
 
 def _weights(layer: vector.Layer, labels: Labels, field: str) -> NDArray[np.float64]:
-    if not field or field not in layer.columns:
+    """Returns how much each record counts: 1 where it does not say."""
+    if not field or field not in labels.fields:
         return np.ones(len(layer.geometries))
-    values = layer.columns[field].tolist()
+    values = layer.column(field, labels.name)
     flaws = [flaw for flaw in weight_flaws(values) if flaw]
     if flaws:
         raise BadInput(
@@ -179,183 +221,11 @@ def _weights(layer: vector.Layer, labels: Labels, field: str) -> NDArray[np.floa
 def _coded(path: Path, labels: Labels, experiment: Experiment) -> Coded:
     if experiment.sampling.per_class is None:
         raise BadInput(
-            f"The labels {labels.name} are a raster of {sum(labels.n_pixels.values()):,} labelled pixels, and "
-            "sampling.per_class is not set.",
-            "say in the experiment how many samples a class may have, sampling: {per_class: 2000} for instance",
+            f"The labels {labels.name} are a raster of {sum(labels.n_pixels.values()):,} labelled pixels, and the "
+            "experiment does not say how many samples a class may have.",
+            "write sampling: {per_class: 2000}, or another number",
         )
-    codes = {}
-    for entry in labels.legend:
-        if entry.name in labels.n_pixels and entry.code != labels.nodata:
-            code = experiment.code_of(entry.name)
-            if code is not None:
-                codes[entry.code] = code
-    return Coded(path, raster.describe_codes(path), Lookup(codes), labels.file.sha256[:16], labels.id)
-
-
-def _pieces(shapes: NDArray[np.object_], degrees: bool) -> NDArray[np.object_]:
-    longest = _LONGEST_DEGREES if degrees else _LONGEST_M
-    return np.asarray(shapely.segmentize(shapes, np.maximum(longest, shapely.length(shapes) / _MOST_PIECES)))
-
-
-# --- the candidates of a scene ---------------------------------------------------------------
-
-
-def candidates_on(grid: Grid, opened: Opened, sampling: Sampling, n_classes: int) -> tuple[Candidates, dict[str, int]]:
-    """Returns the pixels of a scene that labels put forward, each once, and what gave none, by reason.
-
-    A pixel that labels of two classes claim is none: be it two polygons, or a point on a raster of another class.
-    """
-    left_out: dict[str, int] = {}
-    with ExitStack() as stack:
-        codes = {coded.name: stack.enter_context(raster.open_codes(coded.path)) for coded in opened.rasters}
-        found, claims = [], []
-        for candidates, claim, reasons in (
-            _from_polygons(grid, opened.polygons, sampling),
-            _from_points(grid, opened.points),
-            *(_from_raster(grid, coded, codes[coded.name], sampling, n_classes) for coded in opened.rasters),
-        ):
-            found.append(candidates)
-            claims.append(claim)
-            _add(left_out, reasons)
-        kept, reasons = settled(together(found), claims)
-    _add(left_out, reasons)
-    return kept, left_out
-
-
-Offered = tuple[Candidates, Claims, dict[str, int]]
-
-
-def _add(left_out: dict[str, int], reasons: Mapping[str, int]) -> None:
-    for reason, count in reasons.items():
-        left_out[reason] = left_out.get(reason, 0) + count
-
-
-def _from_polygons(grid: Grid, parts: Sequence[Records], sampling: Sampling) -> Offered:
-    records = _joined(parts)
-    shapes = np.concatenate([np.empty(0, dtype=object), *(part.on(grid.crs) for part in parts)])
-    chosen = choose(
-        list(shapes),
-        records.codes.tolist(),
-        grid,
-        ids=records.ids.tolist(),
-        per_polygon=sampling.per_polygon,
-        seed=sampling.seed,
-    )
-    anchors = shapely.get_coordinates(shapely.point_on_surface(shapes)) if len(shapes) else np.empty((0, 2))
-    places = _places_of(shapes, anchors)
-    claim = partial(_polygon_claims, shapes=shapes, codes=records.codes.tolist(), grid=grid)
-    return _candidates(chosen, records, places, _POLYGON, sampling.seed), claim, chosen.left_out
-
-
-def _places_of(shapes: NDArray[np.object_], anchors: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Returns one anchor per polygon, NaN for one that lies nowhere in this CRS."""
-    if len(anchors) == len(shapes):
-        return anchors
-    return np.array([_anchor(shape) for shape in shapes], dtype=np.float64)
-
-
-def _anchor(shape: shapely.Geometry) -> tuple[float, float]:
-    point = shapely.point_on_surface(shape)
-    return (np.nan, np.nan) if shapely.is_empty(point) else (float(point.x), float(point.y))
-
-
-def _polygon_claims(
-    rows: Index, cols: Index, own: Index, *, shapes: NDArray[np.object_], codes: Sequence[int], grid: Grid
-) -> NDArray[np.bool_]:
-    return claimed_otherwise(rows, cols, own, shapes, codes, grid)
-
-
-def _from_points(grid: Grid, parts: Sequence[Records]) -> Offered:
-    records = _joined(parts)
-    moved = np.concatenate([np.empty((0, 2)), *(shapely.get_coordinates(part.on(grid.crs)) for part in parts)])
-    chosen = choose_points(moved[:, 0], moved[:, 1], records.codes.tolist(), grid, ids=records.ids.tolist())
-    claim = partial(_point_claims, at=pixels_at(grid, moved[:, 0], moved[:, 1]), codes=records.codes, grid=grid)
-    return _candidates(chosen, records, moved, _POINT, 0), claim, chosen.left_out
-
-
-def _point_claims(
-    rows: Index, cols: Index, own: Index, *, at: tuple[Index, Index], codes: Index, grid: Grid
-) -> NDArray[np.bool_]:
-    inside = at[0] >= 0
-    where, code = (at[0] * grid.width + at[1])[inside], codes[inside]
-    order = np.lexsort((code, where))
-    where, code = where[order], code[order]
-    wanted = rows * grid.width + cols
-    first, last = np.searchsorted(where, wanted, "left"), np.searchsorted(where, wanted, "right")
-    there = first < last
-    found = np.zeros(len(rows), dtype=bool)
-    # Sorted by class within a pixel: if any is another one, the first or the last of them is.
-    found[there] = (code[first[there]] != own[there]) | (code[last[there] - 1] != own[there])
-    return found
-
-
-def _from_raster(grid: Grid, coded: Coded, source: raster.Codes, sampling: Sampling, n_classes: int) -> Offered:
-    placing = placed(coded.facts, grid)
-    picked = draw_stratified(
-        lambda: blocks_of(grid, placing, source.at, coded.lookup),
-        n_classes,
-        per_class=sampling.per_class or 0,
-        least_apart_px=sampling.least_apart_m / grid.pixel_m,
-        seed=seed_of(coded.name, sampling.seed),
-        shape=grid.shape,
-    )
-    n = len(picked.rows)
-    east, north = grid.centres(picked.rows, picked.cols)
-    units = [f"{coded.name}@{x:.3f},{y:.3f}" for x, y in zip(east, north, strict=True)]
-    found = Candidates(
-        rows=picked.rows,
-        cols=picked.cols,
-        code=picked.codes,
-        form=np.full(n, _PIXEL, dtype=np.int64),
-        unit=np.asarray(units, dtype=object),
-        order=picked.order,
-        rank=np.zeros(n, dtype=np.int64),
-        anchor_easting=east,
-        anchor_northing=north,
-        origin=np.full(n, coded.origin, dtype=object),
-        weight=np.ones(n),
-    )
-
-    def claim(rows: Index, cols: Index, own: Index) -> NDArray[np.bool_]:
-        under = placing.pixels_under(grid, rows, cols)
-        said = np.where(under[0] >= 0, coded.lookup(source.at(*under)), -1)
-        return np.asarray((said >= 0) & (said != own))
-
-    return found, claim, {}
-
-
-def _joined(parts: Sequence[Records]) -> Records:
-    def column(of: Callable[[Records], NDArray[np.generic]], empty: NDArray[np.generic]) -> NDArray[np.generic]:
-        return np.concatenate([empty, *(of(part) for part in parts)])
-
-    nothing, objects = np.empty(0, dtype=np.int64), np.empty(0, dtype=object)
-    origins = [np.full(len(part.codes), part.origin, dtype=object) for part in parts]
-    return Records(
-        crs="",
-        shapes=np.concatenate([objects, *origins]),
-        ids=np.concatenate([objects, *(part.ids for part in parts)]),
-        codes=np.concatenate([nothing, *(part.codes for part in parts)]),
-        weights=np.concatenate([np.empty(0), *(part.weights for part in parts)]),
-        origin="",
-    )
-
-
-def _candidates(
-    chosen: Chosen, records: Records, places: NDArray[np.float64], form: int, seed: int
-) -> Candidates:
-    mine = chosen.polygon
-    units = records.ids[mine]
-    orders = {name: seed_of(f"{name}/unit", seed) for name in set(units.tolist())}
-    return Candidates(
-        rows=chosen.rows,
-        cols=chosen.cols,
-        code=records.codes[mine],
-        form=np.full(len(mine), form, dtype=np.int64),
-        unit=units,
-        order=np.array([orders[name] for name in units.tolist()], dtype=np.uint64),
-        rank=chosen.rank,
-        anchor_easting=places[mine, 0],
-        anchor_northing=places[mine, 1],
-        origin=records.shapes[mine],
-        weight=records.weights[mine],
-    )
+    named = {e.code: e.name for e in labels.legend if e.name in labels.n_pixels and e.code != labels.nodata}
+    mapped = {code: experiment.code_of(name) for code, name in named.items()}
+    lookup = Lookup({code: mine for code, mine in mapped.items() if mine is not None})
+    return Coded(path, raster.describe_codes(path), lookup, labels.file.sha256[:16], labels.id)

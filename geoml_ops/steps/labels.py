@@ -28,10 +28,12 @@ from geoml_ops.domain.delivery import (
     plain_labels,
     weight_flaws,
 )
-from geoml_ops.domain.sampling import Lookup, Placing, blocks_of
+from geoml_ops.domain.sampling import Lookup, blocks_of
 from geoml_ops.platform.files import sha256_of, write_json
+from geoml_ops.steps.candidates import placed
 from geoml_ops.steps.deliveries import Delivery
 from geoml_ops.steps.harmonise import Judged
+from geoml_ops.steps.labelled import on_ground
 
 MOST_LEGEND_BYTES = 1 << 20
 _TABLES, _TEXTS = (".csv", ".tsv"), (".yaml", ".yml", ".json")
@@ -64,7 +66,7 @@ def read_labels(
         raise BadInput(f"The delivery holds no file {said.file[:120]!r}.", "name a file inside the delivery's folder")
     path, legend = delivery.folder / said.file, _legend(delivery, said)
     asked = (delivery, said, legend, scenes, experiment)
-    labels = _coded(path, *asked, judged) if raster.is_geotiff(path) else _recorded(path, *asked, judged, scratch)
+    labels = _coded(path, *asked, judged) if _is_raster(path) else _recorded(path, *asked, judged, scratch)
     if labels is not None:
         judged.noun = labels
         if labels.form == "raster":
@@ -126,7 +128,7 @@ def _recorded(
     inside = np.zeros(len(names), dtype=bool)
     for theirs in sorted({scene.grid.crs for scene in scenes}):
         ground = [scene.grid.bounds for scene in scenes if scene.grid.crs == theirs]
-        inside |= rules.touching(crs.reproject(layer.geometries, layer.crs, theirs), ground)
+        inside |= rules.touching(on_ground(layer.geometries, layer.crs, theirs, _all_of(ground)), ground)
     what, weigh = rules.what_they_are(layer.geometries), experiment.sampling.weight_field
     weights = weight_flaws(layer.column(weigh, path.name)) if weigh in layer.columns else []
     degrees = crs.is_geographic(layer.crs)
@@ -167,6 +169,17 @@ def _names(path: Path, layer: vector.Layer, said: LabelsDelivery, legend: Sequen
 
 def _counts(names: Sequence[str]) -> dict[str, int]:
     return {name: names.count(name) for name in sorted(set(names))}
+
+
+def _is_raster(path: Path) -> bool:
+    # What is called a raster and is none is refused as a raster.
+    return raster.is_geotiff(path) or path.suffix.lower() in (".tif", ".tiff", ".jp2", ".j2k")
+
+
+def _all_of(ground: Sequence[Bounds]) -> Bounds:
+    edges = np.array([bounds.as_tuple() for bounds in ground])
+    (left, bottom), (right, top) = edges[:, :2].min(axis=0).tolist(), edges[:, 2:].max(axis=0).tolist()
+    return Bounds(left=left, bottom=bottom, right=right, top=top)
 
 
 def _bounds(geometries: np.ndarray[Any, Any]) -> Bounds:
@@ -245,11 +258,6 @@ def _seen(path: Path, facts: raster.CodedRaster, codes: Sequence[int], scenes: S
             if found.all():
                 break
     return dict(zip(codes, found.tolist(), strict=True))
-
-
-def placed(facts: raster.CodedRaster, grid: Grid) -> Placing:
-    """Returns how a raster of codes lies on a scene's grid."""
-    return Placing(facts.transform, facts.width, facts.height, crs.mover(grid.crs, facts.crs))
 
 
 def _file_ref(path: Path, home: str) -> FileRef:

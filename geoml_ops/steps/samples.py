@@ -1,4 +1,4 @@
-"""Samples of a version and their features: drawn from polygons, computed by the feature graph, kept as a table."""
+"""Samples of a version and their features: drawn from labels, computed by the feature graph, kept as a table."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
-from geoml_ops.adapters.crs import is_metric, reproject
+from geoml_ops.adapters.crs import is_metric
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.tables import Table, read_table
-from geoml_ops.adapters.vector import read_polygons
 from geoml_ops.core.errors import BadInput
 from geoml_ops.core.experiment import Experiment
-from geoml_ops.core.flow import FeatureTable, Labels, Scene, Version
+from geoml_ops.core.flow import FeatureTable, Scene, Version
 from geoml_ops.core.grid import Grid
 from geoml_ops.domain.folds import PredictionPoints, Samples
-from geoml_ops.domain.sampling import choose, polygon_ids
+from geoml_ops.domain.sampling import FORMS, Candidates, thinned
+from geoml_ops.steps.candidates import add_reasons, candidates_on
 from geoml_ops.steps.features import FeatureSource
-from geoml_ops.steps.imagery import file_of
+from geoml_ops.steps.labelled import open_labels
 from geoml_ops.steps.places import Places
 
 GROUND_PIXELS = 4000
@@ -39,12 +38,14 @@ class Tabled:
         features: float32 ``(n, features)``.
         polygon: name of each sample's polygon, the same in every table.
         keys: ``scene``, ``row``, ``col``.
+        weight: ``(n,)`` from 0, how much each counts while a model learns; None where all count the same.
     """
 
     samples: Samples
     features: NDArray[np.float32]
     polygon: NDArray[np.object_]
     keys: Columns
+    weight: NDArray[np.float64] | None = None
 
 
 def open_table(places: Places, table: FeatureTable) -> Tabled:
@@ -87,6 +88,7 @@ def _tabled(table: Table, names: Sequence[str], days: Mapping[str, int], points:
         features=features,
         polygon=columns["polygon"],
         keys={name: columns[name] for name in ("scene", "row", "col")},
+        weight=columns.get("weight"),
     )
 
 
@@ -120,11 +122,26 @@ def draw(
             "train on scenes of one UTM zone",
         )
     left_out: dict[str, int] = {}
-    parts = [_of_scene(places, version, scene, experiment, source, left_out) for scene in scenes]
+    opened, n_classes, found = open_labels(places, version, experiment), len(experiment.class_names), []
+    for scene in scenes:
+        candidates, reasons = candidates_on(scene.grid, opened, experiment.sampling, n_classes)
+        add_reasons(left_out, reasons)
+        found.append(candidates)
+    found = _few_enough(found, experiment.sampling.per_class, left_out)
+    parts = [_of_scene(s, c, experiment, source, left_out) for s, c in zip(scenes, found, strict=True)]
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    _every_class(columns["code"], experiment, left_out)
+    _every_class(columns, experiment, left_out)
     says = {"crs": systems[0], "pixel_m": repr(scenes[0].grid.pixel_m), "classes": json.dumps(experiment.class_names)}
     return columns, says, left_out
+
+
+def drawn_from(columns: Columns, experiment: Experiment) -> dict[str, dict[str, int]]:
+    """Returns how many samples of each class came from polygons, from points and from rasters."""
+    form = columns["drawn_from"].astype(str)
+    return {
+        name: {what: int(((columns["code"] == code) & (form == what)).sum()) for what in FORMS}
+        for code, name in enumerate(experiment.class_names)
+    }
 
 
 def draw_ground(places: Places, version: Version, experiment: Experiment, source: FeatureSource) -> Columns:
@@ -173,74 +190,62 @@ def one_per_acquisition(scenes: Iterable[Scene]) -> list[Scene]:
     return sorted(newest.values(), key=lambda s: s.id)
 
 
-def _of_scene(
-    places: Places,
-    version: Version,
-    scene: Scene,
-    experiment: Experiment,
-    source: FeatureSource,
-    left_out: dict[str, int],
-) -> Columns:
-    shapes, names, codes, origins = _polygons(places, version, scene, experiment)
-    chosen = choose(
-        shapes,
-        codes,
-        scene.grid,
-        ids=names,
-        per_polygon=experiment.sampling.per_polygon,
-        seed=experiment.sampling.seed,
+def _few_enough(found: list[Candidates], most: int | None, left_out: dict[str, int]) -> list[Candidates]:
+    """Returns the candidates of each scene that stay where a class may have no more than so many in all of them."""
+    stays = thinned(
+        np.concatenate([each.code for each in found]),
+        np.concatenate([each.order for each in found]),
+        np.concatenate([each.rank for each in found]),
+        np.concatenate([each.unit for each in found]),
+        most,
     )
-    values = source.at(scene, chosen.rows, chosen.cols)
+    if most is not None:
+        add_reasons(left_out, {"pixels_beyond_per_class": int((~stays).sum())})
+    ends = np.cumsum([len(each) for each in found])[:-1]
+    return [each.part(mine) for each, mine in zip(found, np.split(stays, ends), strict=True)]
+
+
+def _of_scene(
+    scene: Scene, found: Candidates, experiment: Experiment, source: FeatureSource, left_out: dict[str, int]
+) -> Columns:
+    values = source.at(scene, found.rows, found.cols)
     # The graph answers only where every feature is a finite number; nothing is learned from elsewhere.
-    seen = np.isfinite(values).all(axis=1)
-    for reason, count in {**chosen.left_out, "pixels_not_observed": int((~seen).sum())}.items():
-        left_out[reason] = left_out.get(reason, 0) + count
-    rows, cols, polygon, values = chosen.rows[seen], chosen.cols[seen], chosen.polygon[seen], values[seen]
-    easting, northing = scene.grid.centres(rows, cols)
-    anchors = shapely.get_coordinates(shapely.point_on_surface(np.asarray(shapes, dtype=object)))[polygon]
+    seen = np.asarray(np.isfinite(values).all(axis=1))
+    add_reasons(left_out, {"pixels_not_observed": int((~seen).sum())})
+    found, values = found.part(seen), values[seen]
+    easting, northing = scene.grid.centres(found.rows, found.cols)
+    weight = {"weight": found.weight} if experiment.sampling.weight_field else {}
     return {
-        "scene": np.full(len(rows), scene.id, dtype=object),
-        "row": rows,
-        "col": cols,
+        "scene": np.full(len(found), scene.id, dtype=object),
+        "row": found.rows,
+        "col": found.cols,
         "easting": easting,
         "northing": northing,
-        "anchor_easting": anchors[:, 0] if len(anchors) else np.zeros(0),
-        "anchor_northing": anchors[:, 1] if len(anchors) else np.zeros(0),
-        "polygon": np.asarray(names, dtype=object)[polygon],
-        "labels": np.asarray(origins, dtype=object)[polygon],
-        "code": np.asarray(codes, dtype=np.int64)[polygon],
+        "anchor_easting": found.anchor_easting,
+        "anchor_northing": found.anchor_northing,
+        "polygon": found.unit,
+        "labels": found.origin,
+        "drawn_from": np.asarray(FORMS, dtype=object)[found.form],
+        "code": found.code,
+        **weight,
         **{name: values[:, position] for position, name in enumerate(source.features)},
     }
 
 
-def _polygons(
-    places: Places, version: Version, scene: Scene, experiment: Experiment
-) -> tuple[list[shapely.Geometry], list[str], list[int], list[str]]:
-    """Returns geometries in the scene's CRS, their names, class codes and the label deliveries they came with."""
-    shapes: list[shapely.Geometry] = []
-    names: list[str] = []
-    codes: list[int] = []
-    origins: list[str] = []
-    for labels_id in version.labels:
-        labels = Shelf(places.nouns).get(Labels, labels_id)
-        polygons = read_polygons(file_of(places, version, labels.file), labels.class_field)
-        mapped = [experiment.code_of(label or "") for label in polygons.labels]
-        keep = [p for p, code in enumerate(mapped) if code is not None and not shapely.is_empty(polygons.geometries[p])]
-        keep = [p for p in keep if polygons.geometries[p] is not None]
-        delivered = polygons.geometries[keep]
-        shapes += list(reproject(delivered, polygons.crs, scene.grid.crs))
-        names += polygon_ids(list(delivered))
-        codes += [code for p in keep if (code := mapped[p]) is not None]
-        origins += [labels_id] * len(keep)
-    return shapes, names, codes, origins
-
-
-def _every_class(codes: NDArray[np.int64], experiment: Experiment, left_out: dict[str, int]) -> None:
-    counts = np.bincount(codes, minlength=len(experiment.class_names))
-    missing = [name for name, count in zip(experiment.class_names, counts, strict=True) if not count]
+def _every_class(columns: Columns, experiment: Experiment, left_out: dict[str, int]) -> None:
+    codes, names = columns["code"], experiment.class_names
+    counts = np.bincount(codes, minlength=len(names))
+    missing = [name for name, count in zip(names, counts, strict=True) if not count]
     if missing:
         said = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in left_out.items() if count)
         raise BadInput(
             f"{int(counts.sum())} samples, none of {', '.join(missing)}; left out: {said or 'nothing'}.",
             "deliver labels of these classes on the scenes' ground, or leave the classes out of the experiment",
         )
+    if "weight" in columns:
+        sums = np.bincount(codes, weights=columns["weight"], minlength=len(names))
+        weightless = [name for name, total in zip(names, sums, strict=True) if not total > 0]
+        if weightless:
+            raise BadInput(
+                f"All samples of {', '.join(weightless)} have weight 0.", "give some of them a weight above 0"
+            )

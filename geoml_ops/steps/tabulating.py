@@ -17,7 +17,7 @@ from geoml_ops.core.folding import FoldRules
 from geoml_ops.domain.folds import plan_for
 from geoml_ops.platform.log import logger
 from geoml_ops.steps.blocks import block_size, with_edge
-from geoml_ops.steps.experiments import current_experiment, experiment_of
+from geoml_ops.steps.experiments import current_experiment, experiment_of, keep_experiment
 from geoml_ops.steps.features import FeatureSource, reach_px
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.samples import Columns, draw, draw_ground, drawn_from, open_table
@@ -63,6 +63,7 @@ def tabulate(places: Places, version_id: str) -> FeatureTable:
     for known in shelf.all(FeatureTable):
         same = (known.version, known.experiment, known.feature_graph) == (version.id, experiment.id, graph)
         if same and known.ground and all(is_whole(places.tables, f) for f in (known.file, known.ground)):
+            keep_experiment(places, experiment)
             return known
     columns, says, left_out = draw(places, version, experiment, source)
     counts = np.bincount(columns["code"], minlength=len(experiment.class_names))
@@ -78,6 +79,7 @@ def tabulate(places: Places, version_id: str) -> FeatureTable:
         file=write_table(places.tables, columns, says),
         ground=write_table(places.tables, draw_ground(places, version, experiment, source), says),
     )
+    keep_experiment(places, experiment)
     _log.info("tabulated", table=table.id, version=version.id, samples=int(counts.sum()), **left_out)
     return shelf.put(table)
 

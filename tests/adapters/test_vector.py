@@ -112,3 +112,39 @@ def test_a_full_disk_is_said(small_disk):
     with pytest.raises(StorageFull, match="No space left"):
         vector.write_polygons(small_disk / "a.gpkg", shapes, ["a"] * len(shapes), "fclass", "EPSG:32633")
     assert not list(small_disk.glob("*.gpkg"))
+
+
+@pytest.mark.parametrize(
+    ("name", "crs"),
+    [
+        ("EPSG:32633", "EPSG:32633"),
+        ("EPSG:3035", "EPSG:3035"),
+        ("urn:ogc:def:crs:EPSG::32633", "EPSG:32633"),
+        ("urn:ogc:def:crs:EPSG:9.8.15:25833", "EPSG:25833"),
+        ("urn:ogc:def:crs:OGC:1.3:CRS84", "EPSG:4326"),
+    ],
+)
+def test_a_crs_is_read_in_each_of_its_spellings(tmp_path, name, crs):
+    named = {"crs": {"type": "name", "properties": {"name": name}}}
+    (tmp_path / "a.geojson").write_text(json.dumps({"type": "FeatureCollection", **named, "features": []}))
+    assert vector.read_layer(tmp_path / "a.geojson").crs == crs
+
+
+def test_records_of_all_kinds_come_back_as_they_were_written(tmp_path):
+    shapes = [shapely.Point(1, 2, 3), shapely.MultiPoint([(1, 2), (3, 4)]), *SHAPES]
+    numbers = {"trust": np.array([0.5, np.nan, *np.arange(len(SHAPES))]), "a'\"b": np.ones(len(shapes))}
+    names = [f"n{n}" for n in range(len(shapes))]
+    for part, kind in ((shapes, "mixed"), (shapes[:1], "points"), (shapes[2:], "polygons")):
+        some = {name: column[: len(part)] for name, column in numbers.items()}
+        vector.write_labels(tmp_path / f"{kind}.gpkg", part, names[: len(part)], "use", "EPSG:32633", numbers=some)
+        vector.write_labels(tmp_path / "again.gpkg", part, names[: len(part)], "use", "EPSG:32633", numbers=some)
+        assert (tmp_path / "again.gpkg").read_bytes() == (tmp_path / f"{kind}.gpkg").read_bytes()
+        found = vector.read_layer(tmp_path / f"{kind}.gpkg")
+        assert found.columns["use"].tolist() == names[: len(part)]
+        np.testing.assert_array_equal(found.columns["trust"], some["trust"])
+        assert all(
+            shapely.equals_exact(shapely.normalize(got), shapely.normalize(shapely.force_2d(wanted)))
+            or shapely.equals(got, wanted)
+            for got, wanted in zip(found.geometries, part, strict=True)
+        )
+        assert not shapely.has_z(found.geometries).any()

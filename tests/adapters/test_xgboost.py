@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skops.io as skops_io
-import skops.io as skops_io
 
 from geoml_ops.adapters import skops, xgboost
+from geoml_ops.adapters.onnx import head_graph
+from geoml_ops.adapters.ort import Graph
 from geoml_ops.core.errors import BadInput, Refused
 from geoml_ops.domain.fitting import fit, random_forest
 
@@ -41,6 +42,15 @@ def test_models_come_back_unchanged(tmp_path: Path) -> None:
     skops.save(forest.estimator, tmp_path / "model.skops")
     read = skops.load(tmp_path / "model.skops")
     np.testing.assert_allclose(read.predict_proba(FEATURES), forest.probability(FEATURES), rtol=0, atol=1e-15)
+
+
+def test_several_trees_a_round_are_drawn_as_they_answer_also_when_read_again(tmp_path: Path) -> None:
+    params = {"n_estimators": 4, "num_parallel_tree": 3, "subsample": 0.7, "device": "cpu"}
+    model = fit(lambda k: xgboost.build(params, 1, k), FEATURES, CODES, 3)
+    xgboost.save(model.estimator, tmp_path / "model.ubj")
+    for one in (model.estimator, xgboost.load(tmp_path / "model.ubj")):
+        drawn = Graph(head_graph(one, "xgboost", 4)).head(np.ascontiguousarray(FEATURES.T)[None, :, :, None])
+        np.testing.assert_allclose(drawn[0, :, :, 0].T, model.probability(FEATURES), rtol=0, atol=1e-6)
 
 
 class Stranger:

@@ -56,7 +56,7 @@ def extent(path: Path, limits: Limits = LIMITS) -> Extent:
 
 
 def warped(
-    path: Path, grid: Grid, margin_px: int = 0, *, smooth: bool = True, limits: Limits = LIMITS
+    path: Path, grid: Grid, margin_px: int = 0, *, smooth: bool = True, limits: Limits = LIMITS, called: str = ""
 ) -> NDArray[np.float64]:
     """Returns the first band of a raster on a grid and its margin, ``(y, x)``, NaN for nothing.
 
@@ -66,19 +66,20 @@ def warped(
         margin_px: pixels of the grid's size beyond it on each side.
         smooth: bilinear (numbers) or nearest (codes).
         limits: what the file may be.
+        called: how sentences name it; the file's own name where empty.
 
     Raises:
         BadInput: not readable, or no pixel of it lies on the grid.
         TooLarge: beyond ``limits``.
     """
-    edge = grid.pixel_m * margin_px
+    edge, called = grid.pixel_m * margin_px, called or path.name
     width, height = grid.width + 2 * margin_px, grid.height + 2 * margin_px
-    within(width * height * 8, limits.decoded_bytes, f"bytes of {path.name} on the grid")
+    within(width * height * 8, limits.decoded_bytes, f"bytes of {called} on the grid")
     to = rasterio.Affine(grid.pixel_m, 0.0, grid.left - edge, 0.0, -grid.pixel_m, grid.top + edge)
     how = Resampling.bilinear if smooth else Resampling.nearest
     with opened(path, limits) as source:
         if source.crs is None:
-            raise BadInput(f"{path.name} has no CRS.", "name a CRS that EPSG lists")
+            raise BadInput(f"{called} has no CRS.", "name a CRS that EPSG lists")
         options = {"crs": rasterio.CRS.from_epsg(grid.epsg), "transform": to, "width": width, "height": height}
         with WarpedVRT(source, **options, resampling=how, nodata=np.nan, dtype="float64", tolerance=0.01) as on_grid:
             layer: NDArray[np.float64] = on_grid.read(1)
@@ -86,7 +87,7 @@ def warped(
             layer = layer * source.scales[0] + source.offsets[0]
     if not np.isfinite(layer).any():
         raise BadInput(
-            f"No pixel of {path.name} lies on the grid {grid.bounds.as_tuple()} of {grid.crs}.",
+            f"No pixel of {called} with a number lies on the grid {grid.bounds.as_tuple()} of {grid.crs}.",
             "deliver one that covers the scenes",
         )
     return layer

@@ -84,7 +84,8 @@ class Neighbours(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 def lifted_distances(rows: NDArray[np.float64], samples: NDArray[np.float64]) -> NDArray[np.float32]:
     """Returns squared Euclidean distances and the lift of their row, float32 ``(row, sample)``, from 0."""
     lengths = (1.0 + LIFT) * np.square(rows).sum(axis=1)[:, None] + np.square(samples).sum(axis=1)
-    return np.asarray(np.maximum(lengths - 2.0 * (rows @ samples.T), 0.0), dtype=np.float32)
+    with np.errstate(over="ignore"):
+        return np.asarray(np.maximum(lengths - 2.0 * (rows @ samples.T), 0.0), dtype=np.float32)
 
 
 def closeness(lifted: NDArray[np.float32], rows: NDArray[np.float64]) -> NDArray[np.float64]:

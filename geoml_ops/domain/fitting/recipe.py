@@ -159,8 +159,8 @@ class _Refusing:
             return
         inside = self.asked.params.get("member")
         params = inside.params if isinstance(inside, Recipe) else self.asked.params
+        said = " ".join(str(error).split())[:300].rstrip(" .")
         raise BadInput(
-            f"The family {self.asked.name[:60]} cannot be fitted with {str(dict(params))[:200]}: "
-            f"{' '.join(str(error).split())[:300]}",
+            f"The family {self.asked.name[:60]} cannot be fitted with {str(dict(params))[:200]}: {said}.",
             "look the parameter up in the documentation of the family's library",
         ) from error

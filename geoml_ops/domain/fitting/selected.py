@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from geoml_ops.core.errors import BadInput
 from geoml_ops.core.experiment import SelectionRules
-from geoml_ops.domain.fitting.recipe import Family, Params, Recipe, Setting
+from geoml_ops.domain.fitting.recipe import Family, Index, Params, Recipe, Setting, Splits
 from geoml_ops.domain.selecting import Selector, in_front
 
 
@@ -20,10 +22,26 @@ def selected(plain: Recipe, rules: SelectionRules | None) -> Recipe:
 def _built(params: Params, setting: Setting) -> Any:
     own = replace(params["member"], seed=setting.seed, classes=setting.classes, depth=setting.depth)
     head = own.estimator(setting.n_classes, setting.inner)
-    # The model that is asked learns from a part of these samples, so it may meet fewer classes and has no weights.
-    asked = replace(own, classes=())
-    selector = Selector(params["rules"], splits=setting.splits, build=asked, seed=setting.seed)
+    selector = Selector(params["rules"], splits=setting.splits, build=asked_alone(own), seed=setting.seed)
     return in_front(selector, head)
+
+
+def asked_alone(plain: Recipe) -> Callable[[int], Any]:
+    """Returns what builds a family's model for being asked which features it needs.
+
+    It learns from a part of the samples, so it may meet fewer classes and has no weights; and it learns in folds
+    already, so a model that would cut folds of its own is refused once it tries (:class:`BadInput`).
+    """
+    bare = replace(plain, classes=())
+
+    def refused(rows: Index) -> Splits:
+        raise BadInput(
+            f"{plain.name[:60]} learns from answers in folds of its own {len(rows)} samples; features are chosen "
+            "inside folds already, and there are none inside these.",
+            "leave options.model of the selection at forest",
+        )
+
+    return lambda n_classes: bare.estimator(n_classes, refused)
 
 
 _SELECTED = Family(build=_built, says="what selection makes of a family")

@@ -14,7 +14,9 @@ from sklearn.svm import SVC
 from sklearn.utils.class_weight import compute_class_weight
 
 from geoml_ops.core.errors import BadInput
+from geoml_ops.core.experiment import SelectionRules
 from geoml_ops.domain.fitting import FAMILIES, Setting, Standard, fit, out_of_fold, recipe, within
+from geoml_ops.domain.fitting.selected import selected
 from tests.domain.fitting.ground import NAMES, QUICK, Fixed, asked, ground, strips, with_families
 
 FEATURES, CODES = ground()
@@ -41,6 +43,15 @@ def test_every_family_takes_every_option_weights_and_missing_values(name: str, o
     np.testing.assert_allclose(said.sum(axis=1), 1, atol=1e-6)
     assert (said >= 0).all()
     assert (said.argmax(axis=1) == CODES).mean() > 0.75
+
+
+def test_a_family_that_cuts_folds_of_its_own_cannot_be_asked_which_features_it_needs() -> None:
+    """The sentence names the option that has to change; a family without folds of its own is asked."""
+    rules = SelectionRules(method="permutation", options={"model": "family", "shuffles": 1})
+    for name in ("svm", "stacking"):
+        with pytest.raises(BadInput, match=rf"{name} learns from answers in folds of its own \d+ samples.*forest"):
+            fit(selected(asked(name), rules), FEATURES, CODES, 3, inner=strips())
+    assert fit(selected(asked("logistic_regression"), rules), FEATURES, CODES, 3, inner=strips()).present == (0, 1, 2)
 
 
 @pytest.mark.parametrize("name", QUICK)

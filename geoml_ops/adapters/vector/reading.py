@@ -1,7 +1,4 @@
-"""Polygons on disk: GeoPackage through pyogrio, GeoJSON through the standard library.
-
-A GeoPackage is recognised by its own first bytes before GDAL sees it; GeoJSON never reaches GDAL.
-"""
+"""Labelled geometries and other records, from GeoPackage and GeoJSON."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import json
 import re
 import stat
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +19,7 @@ import shapely
 from numpy.typing import NDArray
 from pyogrio import raw
 
-from geoml_ops.core.errors import BadInput, GeomlError, StorageFull, TooLarge
-from geoml_ops.platform.files import whole_file
-from geoml_ops.platform.space import is_full
+from geoml_ops.core.errors import BadInput, GeomlError, TooLarge
 
 MOST_BYTES = 256 << 20
 MOST_POLYGONS = 200_000
@@ -145,81 +140,6 @@ def read_layer(path: Path) -> Layer:
     if n_vertices > MOST_VERTICES:
         raise TooLarge(f"{path.name} has {n_vertices} vertices; the limit is {MOST_VERTICES}.", "simplify it")
     return Layer(crs=_known_crs(path, crs), geometries=geometries, columns=columns)
-
-
-def write_polygons(
-    path: Path, geometries: Sequence[Any] | NDArray[np.object_], labels: Sequence[str], field: str, crs: str
-) -> None:
-    """Writes labelled polygons, else as :func:`write_labels`."""
-    write_labels(path, geometries, labels, field, crs)
-
-
-def write_labels(
-    path: Path,
-    geometries: Sequence[Any] | NDArray[np.object_],
-    labels: Sequence[str],
-    field: str,
-    crs: str,
-    *,
-    numbers: Mapping[str, NDArray[np.float64]] | None = None,
-) -> None:
-    """Writes a GeoPackage of one layer, whole or absent; the same records give the same bytes.
-
-    Args:
-        path: where the file appears.
-        geometries: polygons, points, or both, one or several of them in a record; only their x and y are kept.
-        labels: class name of each.
-        field: that holds the name.
-        crs: ``EPSG:<code>``.
-        numbers: other fields, NaN where a record has none.
-
-    Raises:
-        StorageFull: no space left; an older file under ``path`` is untouched.
-    """
-    flat = shapely.force_2d(np.asarray(geometries, dtype=object))
-    whole = np.asarray([shapely.multipolygons([g]) if g.geom_type == "Polygon" else g for g in flat], dtype=object)
-    kinds = sorted({g.geom_type for g in whole}) or ["MultiPolygon"]
-    columns = {field: np.asarray(labels, dtype=object), **(numbers or {})}
-    _write(path, whole, columns, crs, layer="labels", kind=kinds[0] if len(kinds) == 1 else "Unknown")
-
-
-def write_records(
-    path: Path, geometries: NDArray[np.object_], columns: dict[str, NDArray[Any]], crs: str, layer: str
-) -> None:
-    """Writes points with their attributes as a GeoPackage of one layer, whole or absent; the same give the same bytes.
-
-    Raises:
-        StorageFull: no space left; an older file under ``path`` is untouched.
-    """
-    _write(path, geometries, columns, crs, layer=layer, kind="Point")
-
-
-def _write(
-    path: Path, geometries: NDArray[np.object_], columns: Mapping[str, NDArray[Any]], crs: str, *, layer: str, kind: str
-) -> None:
-    # GeoPackages carry the time of their last change.
-    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2000-01-01T00:00:00.000Z"})
-    try:
-        with whole_file(path) as part:
-            try:
-                raw.write(
-                    part,
-                    geometry=shapely.to_wkb(geometries),
-                    field_data=list(columns.values()),
-                    fields=np.asarray(list(columns), dtype=object),
-                    geometry_type=kind,
-                    crs=crs,
-                    driver="GPKG",
-                    layer=layer,
-                )
-            except Exception as error:
-                if is_full(error, part.parent):
-                    raise StorageFull(
-                        f"No space left while writing {path}.", "free some space, then try again"
-                    ) from error
-                raise
-    finally:
-        pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": None})
 
 
 def _is_geopackage(path: Path) -> bool:
