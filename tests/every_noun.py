@@ -8,7 +8,6 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, JsonValue
 
-
 from geoml_ops.core.experiment import Range
 from geoml_ops.core.flow import NOUNS
 from geoml_ops.core.grid import Bounds

@@ -48,8 +48,20 @@ def validated(content: Any, kind: type[V], name: str) -> V:
     try:
         return kind.model_validate_json(json.dumps(content, default=str))
     except ValidationError as error:
-        facts = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()[:5])
-        raise BadInput(f"{name} is not a valid {kind.__name__.lower()}: {facts}.") from None
+        found = error.errors()[:5]
+        facts = "; ".join(map(_fact, found))
+        unknown = any(e["type"] == "extra_forbidden" and len(e["loc"]) == 1 for e in found)
+        remedy = f"use {', '.join(field.alias or key for key, field in kind.model_fields.items())}" if unknown else ""
+        called = kind.__name__.lower()
+        verdict = "cannot be used" if called.endswith("options") else f"is not a valid {called}"
+        raise BadInput(f"{name} {verdict}: {facts}.", remedy) from None
+
+
+def _fact(error: Any) -> str:
+    """Returns one of pydantic's findings as ``where: what``; what a rule of ours says stands as it is."""
+    where = ".".join(map(str, error["loc"]))[:120]
+    says = str(error["msg"]).removeprefix("Value error, ").rstrip(".")
+    return f"{where}: {says}" if where else says
 
 
 def from_words(pairs: Mapping[str, str], kind: type[V], name: str) -> V:

@@ -6,12 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from geoml_ops.core.errors import NotFound, Refused
+from pydantic import ValidationError
+
+from geoml_ops.core.errors import BadInput, NotFound, Refused
 from geoml_ops.core.flow import kind_of
 from geoml_ops.core.noun import Noun
 from geoml_ops.platform.files import read_json, write_json
 
 N = TypeVar("N", bound=Noun)
+
+
+# What content that was altered, or written by a newer program, fails with.
+_NO_NOUN = (ValueError, ValidationError, LookupError, TypeError, AttributeError, BadInput)
 
 
 class Shelf:
@@ -36,14 +42,14 @@ class Shelf:
 
         Raises:
             NotFound: it is not kept here.
-            Refused: the file's content does not have this id: it was altered.
+            Refused: the file's content does not have this id, or is no such noun at all: it was altered.
         """
         if kind_of(noun_id) is not kind:
             raise NotFound(f"{noun_id} is a {kind_of(noun_id).kind} and no {kind.kind}.")
         path = self.path_of(noun_id)
         if not path.exists():
             raise NotFound(f"There is no {kind.kind} {noun_id}.", f"list {path.parent}")
-        noun = kind.from_json(read_json(path))
+        noun = _read(kind, path)
         if noun.id != noun_id:
             raise Refused(f"{path} was altered: its content is {noun.id}.", "restore the file from a backup")
         return noun
@@ -59,3 +65,15 @@ class Shelf:
         )
         for path in files:
             yield self.get(kind, path.stem)
+
+
+def _read(kind: type[N], path: Path) -> N:
+    try:
+        return kind.from_json(read_json(path))
+    except _NO_NOUN as error:
+        said = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
+        where = "".join(f"{part}: " for part in said["loc"])[:80]
+        raise Refused(
+            f"{path} is no {kind.kind} that this program reads: {where}{' '.join(said['msg'].split())[:160]}.",
+            "restore the file from a backup, or use the program that wrote it",
+        ) from None

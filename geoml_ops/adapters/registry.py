@@ -17,13 +17,15 @@ from typing import Any, Self
 import httpx
 from pydantic import ValidationError
 
-from geoml_ops.core.errors import NotFound, Refused, TooLarge, Unavailable
+from geoml_ops.core.errors import BadInput, NotFound, Refused, TooLarge, Unavailable
 from geoml_ops.core.flow import Bundle
 from geoml_ops.platform.files import whole_file, whole_folder
 
 GRAPH, NOUN, REFERENCE = "model.onnx", "bundle.json", "reference.json"
 FILES = (GRAPH, REFERENCE, NOUN)
 MAX_BYTES = 256 * 2**20
+# What content of an older schema, altered so that it cannot be brought to today's, fails with.
+_NO_NOUN = (ValueError, ValidationError, LookupError, TypeError, AttributeError, BadInput)
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
@@ -170,7 +172,7 @@ def open_bundle(bundles: Path, graph_sha256: str, bundle: str) -> Opened:
 def _checked(files: Mapping[str, bytes], graph_sha256: str, bundle: str) -> Bundle:
     try:
         noun = Bundle.from_json(json.loads(files[NOUN]))
-    except (ValueError, ValidationError):
+    except _NO_NOUN:
         raise Refused(f"{NOUN} of {bundle} is not a bundle this platform wrote.", "publish the model again") from None
     found = {GRAPH: _sha256(files[GRAPH]), REFERENCE: _sha256(files[REFERENCE])}
     for what, is_so, should in (

@@ -615,7 +615,7 @@ class Prediction(Noun):
 
     @property
     def id(self) -> str:
-        """``prediction-<16 hex digits>`` from bundle, registry number, source, tile size and what was read beside it."""
+        """``prediction-<16 hex digits>`` from bundle, registry number, source, tile size, covariates beside it."""
         asked = (self.bundle, self.model, self.number, self.source.sha256, self.tile_px)
         return self.id_for(*asked, covariates=self.covariates)
 

@@ -64,12 +64,6 @@ def require_additive(explained: Explained) -> None:
         )
 
 
-def shares(explained: Explained) -> NDArray[np.float64]:
-    """Returns the share of each feature in all absolute values, ``(feature,)``, together 1; zeros where nothing moves."""
-    found = np.abs(explained.values).sum(axis=(0, 1))
-    return np.asarray(found / (found.sum() or 1.0))
-
-
 def shift(
     challenger: Explained,
     champion: Explained,

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from geoml_ops.adapters.registry import FILES, Registry, Release, open_bundle
+from geoml_ops.adapters.registry import FILES, NOUN, Registry, Release, open_bundle
 from geoml_ops.core.errors import NotFound, Refused, Unavailable
 from geoml_ops.core.flow import Bundle
 from tests.answering import publish, write_bundle
@@ -40,6 +41,33 @@ def test_a_kept_bundle_needs_no_registry(published: tuple[str, str, Bundle, int]
         assert gone.fetch(release, tmp_path).bundle == bundle
         with pytest.raises(Unavailable, match="does not answer"):
             gone.release(model, "champion")
+
+
+OLDER = {
+    "sensor": "sentinel-2-l1c", "bands": ["B02", "B03", "B04", "B08"], "pixel_m": 10.0,
+    "radiometry": {"scale": 1e-4, "offset_dn": 0.0, "nodata": 0.0},
+}  # fmt: skip
+
+
+def test_a_bundle_of_an_older_schema_opens_and_an_altered_one_is_refused_whatever_was_altered(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "made")
+    folder = tmp_path / bundle.file.sha256
+    (tmp_path / "made").rename(folder)
+    since = ("contract", "covariates", "values")
+    for schema, lacks in ((1, (*since, "applicability", "conformal")), (2, since)):
+        old = {name: value for name, value in bundle.as_json().items() if name not in lacks} | OLDER
+        old["schema"] = schema
+        (folder / NOUN).write_text(json.dumps(old))
+        known = Bundle.from_json(old)
+        opened = open_bundle(tmp_path, bundle.file.sha256, known.id)
+        assert opened.bundle.contract == bundle.contract
+        altered: list[object] = [{n: v for n, v in old.items() if n != lost} for lost in (*OLDER, "schema", "features")]
+        altered += [old | {"sensor": "nobody's"}, old | {"bands": 5}, old | {"bands": ["B99"]}, old | {"pixel_m": []}]
+        altered += [old | {"radiometry": None}, old | {"schema": 9}, [], None, "text"]
+        for content in altered:
+            (folder / NOUN).write_text(json.dumps(content))
+            with pytest.raises(Refused):
+                open_bundle(tmp_path, bundle.file.sha256, known.id)
 
 
 @pytest.mark.parametrize("name", FILES)

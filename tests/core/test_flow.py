@@ -223,6 +223,7 @@ BROUGHT: dict[str, dict[int, set[str]]] = {
     "scene": {2: set()},
     "labels": {2: {"n_points", "n_pixels", "fields", "legend", "nodata", "form"}},
     "version": {2: {"ancillaries"}},
+    "covariate": {2: {"covariates"}},
     "table": {2: {"ground"}, 3: {"covariates", "drawn_from"}},
     "evaluation": {
         2: {"per_class", "reliability", "importance", "others", "selected_from"},

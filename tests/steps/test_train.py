@@ -21,7 +21,7 @@ from geoml_ops.domain.folds import materialise
 from geoml_ops.domain.world import CLASSES, World, landscape
 from geoml_ops.steps import train
 from geoml_ops.steps.answers import open_answers
-from geoml_ops.steps.experiments import current_experiment, experiment_of
+from geoml_ops.steps.experiments import current_experiment, experiment_of, keep_experiment
 from geoml_ops.steps.judging import champion_in_folds, compare
 from geoml_ops.steps.models import open_model
 from geoml_ops.steps.places import Places
@@ -309,6 +309,7 @@ def test_the_cause_names_the_version(trained: Trained, tmp_path: Path) -> None:
 def test_a_kept_experiment_comes_back_with_its_classes_in_order(tmp_path: Path) -> None:
     places = places_in(tmp_path, classes=dict(sorted(EXPERIMENT["classes"].items(), reverse=True)))
     kept = current_experiment(places)
+    keep_experiment(places, kept)
     assert experiment_of(places, kept.id).class_names == kept.class_names
 
 

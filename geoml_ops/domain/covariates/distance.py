@@ -137,7 +137,7 @@ def make(stage: Stage, products: tuple[str, ...], options: DistanceOptions) -> M
 def _require_circle(products: tuple[str, ...], options: DistanceOptions, ground: Ground) -> None:
     asked = [name for name in products if name in _CIRCLES]
     if asked and options.radius_m is None:
-        raise BadInput(f"{', '.join(asked)} need a radius.", "give options.radius_m in metres")
+        raise BadInput(f"A radius is missing for {', '.join(asked)}.", "give options.radius_m in metres")
     if "length_density" in asked and not (ground.pieces.dimension == 1).any():
         raise BadInput("There are no lines whose length could be measured.", "use density, or name a layer of lines")
 

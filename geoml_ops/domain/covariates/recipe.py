@@ -1,4 +1,4 @@
-"""What a kind of covariate is: its products, what it can be told, how much ground around it needs, and how it is made."""
+"""What a kind of covariate is: its products, what it can be told, the ground it needs around, how it is made."""
 
 from __future__ import annotations
 
@@ -109,6 +109,8 @@ class Recipe:
         unknown = [name for name in names if name not in products]
         double = sorted({name for name in names if names.count(name) > 1})
         if unknown or double:
-            fact = f"{', '.join(n[:60] for n in unknown)}: no such product" if unknown else f"{', '.join(double)}: twice"
+            fact = (
+                f"{', '.join(n[:60] for n in unknown)}: no such product" if unknown else f"{', '.join(double)}: twice"
+            )
             raise BadInput(f"The covariate {kind} cannot be made as asked: {fact}.", f"use {', '.join(products)}")
         return names

@@ -31,7 +31,8 @@ def simplified(node: Node, asked: Node) -> Tree:
     if node.kind == "**":
         return _power(node, asked, where)
     if node.kind == "clip" and not node.option("low") < node.option("high"):
-        raise BadInput(f"Nothing can be clipped between {node.option('low'):g} and {node.option('high'):g}.")
+        low, high = node.option("low"), node.option("high")
+        raise BadInput(f"Nothing can be clipped between {low:g} and {high:g}.", "write clip(operand, low, high)")
     return checked(_computed(node, numbers, where), where) if len(numbers) == len(node.operands) else node
 
 

@@ -277,7 +277,7 @@ def test_grids_without_metres_are_refused(crs: str, left: float, top: float, pix
 
 def test_what_a_product_needs_is_asked_for() -> None:
     stage = Stage(GRID, vectors={"a": layer(shapely.Point(5e5, 5.9e6))})
-    with pytest.raises(BadInput, match=r"count need a radius.*radius_m"):
+    with pytest.raises(BadInput, match=r"radius is missing for count.*radius_m"):
         make(stage, ("count",), PLAIN)
     with pytest.raises(BadInput, match="no lines"):
         make(stage, ("length_density",), DistanceOptions(radius_m=5.0))
