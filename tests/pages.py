@@ -66,7 +66,13 @@ def read(html: str) -> Reader:
 
 def hostile(kind: type[Noun], **fields: Any) -> Noun:
     """Returns an example of a noun in which every name and sentence tries to be markup."""
-    return kind.from_json(_spoilt(any_noun(kind).as_json()) | fields)
+    content = _spoilt(any_noun(kind).as_json())
+    if "contract" in content:
+        # A band's own name is the only one here: no two layers of a contract may be called the same.
+        band = content["contract"]["bands"][0]
+        content["contract"]["bands"] = [band | {"common_name": "", "aliases": []}]
+        content["contract"] |= {"also": []} if "also" in content["contract"] else {}
+    return kind.from_json(content | fields)
 
 
 def _spoilt(value: Any) -> Any:

@@ -135,7 +135,8 @@ class Search:
                     return Tried(number, "pruned", params, tuple(values))
         except (GeomlError, ValueError, ArithmeticError) as error:
             finite = tuple(value for value in values if math.isfinite(value))
-            return Tried(number, "failed", params, finite, str(error)[:500] or type(error).__name__)
+            said = error.fact if isinstance(error, GeomlError) else str(error)
+            return Tried(number, "failed", params, finite, said[:500] or type(error).__name__)
         return Tried(number, "finished", params, tuple(values))
 
     def _append(self, ended: Tried) -> None:

@@ -154,7 +154,8 @@ class Search:
                     state = TrialState.PRUNED
                     break
         except (GeomlError, ValueError, ArithmeticError) as error:
-            state, because = TrialState.FAIL, str(error)[:500] or type(error).__name__
+            said = error.fact if isinstance(error, GeomlError) else str(error)
+            state, because = TrialState.FAIL, said[:500] or type(error).__name__
             trial.set_user_attr(_BECAUSE, because)
         self._study.tell(trial, values[-1] if state == TrialState.COMPLETE else None, state=state)
         return Tried(len(self.tried()) - 1, _STATES[state], params, tuple(values), because)  # type: ignore[arg-type]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.core.errors import BadInput
 from geoml_ops.core.experiment import Experiment, SelectionRules
 from geoml_ops.core.flow import FeatureTable, FoldPlan, Selection
+from geoml_ops.domain.fitting.selected import asked_alone
 from geoml_ops.domain.folds import evidence_blocks, materialise, part
 from geoml_ops.domain.nesting import inner_splits
 from geoml_ops.domain.selecting import UNLABELLED, Chosen, Folds, choose
@@ -118,8 +118,7 @@ class _Asked:
             )
         bare = experiment.model_copy(update={"selection": None})
         self.seed = experiment.sampling.seed
-        # Inside folds of folds a class may be missing; names of classes say nothing there.
-        self.build = replace(builder(family, experiment.families[family], bare), classes=())
+        self.build = asked_alone(builder(family, experiment.families[family], bare))
 
     def chosen(self, rows: NDArray[np.int64], fold: int | None) -> Chosen:
         """Returns what the rule keeps on some samples, by folds inside them."""

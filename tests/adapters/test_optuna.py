@@ -253,6 +253,7 @@ def test_a_trial_that_cannot_be_built_or_scored_counts_and_is_told(engine: Any, 
     assert len(search.tried()) == 20
     assert failed
     assert all("x below 0" in each.because or "no number" in each.because for each in failed)
+    assert not any("Try:" in each.because for each in failed), "the way out stands once, after the whole sentence"
     assert best_of(search.tried()).state == "finished"
 
 

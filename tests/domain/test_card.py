@@ -203,11 +203,7 @@ def test_a_choice_between_recipes_is_told():
 
 
 def test_every_noun_can_be_shown_and_no_name_writes_on_the_page():
-    bands = {"name": HOSTILE, "common_name": "", "aliases": [], "unit": HOSTILE}
-    contract = any_noun(Bundle).as_json()["contract"] | {"sensor": HOSTILE}
-    contract["bands"] = [contract["bands"][0] | bands]
-    bundle = hostile(Bundle, contract=contract)
-    evaluation, judgement = (hostile(kind) for kind in (Evaluation, Judgement))
+    bundle, evaluation, judgement = (hostile(kind) for kind in (Bundle, Evaluation, Judgement))
     plan, table, entry = any_noun(FoldPlan), hostile(FeatureTable), hostile(Entry)
     html = card(bundle, evaluation, plan, table, scenes=(HOSTILE,), judgement=judgement, entry=entry)
     assert read(html).text.count(HOSTILE) > 15

@@ -52,7 +52,7 @@ class Options(Value):
         try:
             cooccurrence.check_pairs(**self.model_dump())
         except BadInput as error:
-            raise ValueError(f"{error.fact} {error.remedy}") from None
+            raise ValueError(f"{error.fact.rstrip('.')}; {error.remedy}") from None
         return self
 
 
