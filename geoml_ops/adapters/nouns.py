@@ -71,9 +71,11 @@ def _read(kind: type[N], path: Path) -> N:
     try:
         return kind.from_json(read_json(path))
     except _NO_NOUN as error:
-        said = error.errors()[0] if isinstance(error, ValidationError) else {"loc": (), "msg": str(error)}
-        where = "".join(f"{part}: " for part in said["loc"])[:80]
+        where, said = "", str(error)
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            where, said = "".join(f"{part}: " for part in first["loc"])[:80], first["msg"]
         raise Refused(
-            f"{path} is no {kind.kind} that this program reads: {where}{' '.join(said['msg'].split())[:160]}.",
+            f"{path} is no {kind.kind} that this program reads: {where}{' '.join(said.split())[:160]}.",
             "restore the file from a backup, or use the program that wrote it",
         ) from None

@@ -211,10 +211,12 @@ class Experiment(Value):
                 )
         return value
 
-    @field_validator("families")
+    @field_validator("families", mode="before")
     @classmethod
-    def _known_shape(cls, value: dict[str, Any]) -> dict[str, Any]:
-        return {name: dict(params or {}) for name, params in value.items()}
+    def _nothing_is_default(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {name: {} if params is None else params for name, params in value.items()}
 
     @model_validator(mode="after")
     def _gate_knows_its_classes(self) -> Experiment:

@@ -164,6 +164,12 @@ def _said(number: float | None) -> str:
 
 def _declared(facts: RasterFacts, contract: Contract) -> tuple[Radiometry, dict[str, Radiometry]]:
     """Returns the raster's own radiometry once its bands, pixels and place were found to fit."""
+    said = facts.tags.get("GEOML_SENSOR", contract.sensor)
+    if said != contract.sensor:
+        raise BadInput(
+            f"The raster says it is of {said[:60]!r}, the model reads {contract.sensor}.",
+            "choose a model of the raster's sensor",
+        )
     declared = declared_in(facts, contract)
     if abs(facts.grid.pixel_m - contract.pixel_m) > 1e-6:
         raise BadInput(

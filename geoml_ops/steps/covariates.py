@@ -140,7 +140,8 @@ class _Making:
         read = tuple(c.id for c in self.earlier if bands & {band.name for band in c.bands})
         if read and RECIPES[rules.make].reads == "stack":
             raise BadInput(
-                f"The covariate {name} reads scenes of several days and cannot read {', '.join(of)[:60]}, a band of one.",
+                f"The covariate {name} reads scenes of several days and cannot read {', '.join(of)[:60]}, "
+                "which is made of one.",
                 "name features of the sensor in `of`",
             )
         return read
@@ -158,6 +159,8 @@ class _Making:
 
     def _written(self, key: str, layers: NDArray[np.float32], bands: Sequence[Band]) -> FileRef:
         self.places.covariates.mkdir(parents=True, exist_ok=True)
+        for left in self.places.covariates.glob(f".*{key}*"):
+            left.unlink()  # of a process that was killed: nobody else holds this covariate's lock
         part = self.places.covariates / f".{key}.tif"
         raster.write_layers(
             part, layers, self.scene.grid, [band.name for band in bands], {"GEOML_SCENE": self.scene.id}

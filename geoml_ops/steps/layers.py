@@ -35,8 +35,8 @@ def layers_in(delivery: Delivery, said: SceneDelivery, contract: Contract) -> Fo
         short = name.rsplit("/", 1)[-1][:80]
         try:
             words = raster.describe(delivery.folder / name).names
-        except BadInput:
-            layers.unknown.append(f"{short}, which cannot be read")
+        except BadInput as error:
+            layers.unknown.append(f"{short}, which cannot be read ({error.fact[:200].rstrip('.')})")
             continue
         if not any(words):
             layers.unknown.append(f"{short}, without the name of a band")

@@ -29,7 +29,7 @@ def rules_behind(
         contract: of the sensor, with the bands of all covariates.
     """
     wanted, found = set(names), set()
-    for name, rules in reversed(covariates.items()):
+    for name, rules in reversed(list(covariates.items())):
         if wanted & _bands(name, rules):
             found.add(name)
             of = features_of(rules, contract)
@@ -37,7 +37,9 @@ def rules_behind(
     return {name: rules for name, rules in covariates.items() if name in found}
 
 
-def reach_of(covariates: Mapping[str, CovariateRules], margins: Mapping[str, int], contract: Contract) -> dict[str, int]:
+def reach_of(
+    covariates: Mapping[str, CovariateRules], margins: Mapping[str, int], contract: Contract
+) -> dict[str, int]:
     """Returns for each band made of imagery how many pixels around its own it looks at, windows in windows added up.
 
     Args:

@@ -21,6 +21,8 @@ def contract_of(places: Places, sensor: str) -> Contract:
         BadInput: no contract is written for it, or its file is not valid.
     """
     if sensor in CONTRACTS:
+        if places.sensors is not None and (places.sensors / f"{sensor}.yaml").is_file():
+            raise BadInput(f"{sensor} is built in, and {sensor}.yaml describes it too.", "give yours another name")
         return CONTRACTS[sensor]
     path = None if places.sensors is None or not is_name(sensor) else places.sensors / f"{sensor}.yaml"
     if path is None or not path.is_file():

@@ -65,8 +65,7 @@ def trace(places: Places, map_path: Path, easting: float, northing: float) -> li
     if "GEOML_PREDICTION" not in tags:
         raise BadInput(f"{map_path.name} carries no lineage.", "give a map that `geoml classify` or the service wrote")
     shelf = Shelf(places.nouns)
-    prediction = shelf.any(tags["GEOML_PREDICTION"])
-    assert isinstance(prediction, Prediction)
+    prediction = shelf.get(Prediction, tags["GEOML_PREDICTION"])
     pixel = pixel_of(map_path, easting, northing)
     found = _upstream(shelf, prediction)
     links = [Link(prediction, _about_pixel(prediction, pixel, easting, northing, sha256_of(map_path)))]

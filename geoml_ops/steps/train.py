@@ -13,7 +13,7 @@ from geoml_ops.domain.fitting import fit
 from geoml_ops.domain.nesting import folds_inside
 from geoml_ops.platform.log import logger
 from geoml_ops.steps.evaluating import evaluated, evaluated_choice
-from geoml_ops.steps.experiments import experiment_of
+from geoml_ops.steps.experiments import current_experiment, experiment_of
 from geoml_ops.steps.models import builder, keep_model
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.runs import record_run
@@ -21,9 +21,20 @@ from geoml_ops.steps.samples import open_table
 from geoml_ops.steps.studies import require_honest
 from geoml_ops.steps.tabulating import families, plan, tabulate, version_for
 
-__all__ = ["choose", "evaluate", "families", "plan", "tabulate", "version_for"]
+__all__ = ["choose", "evaluate", "families", "plan", "require_buildable", "tabulate", "version_for"]
 
 _log = logger("train")
+
+
+def require_buildable(places: Places) -> None:
+    """Lets the experiment through if each of its families can be built; a slip shows before hours of training.
+
+    Raises:
+        BadInput: a family, a member, an option or a parameter that this program does not know.
+    """
+    experiment = current_experiment(places)
+    for family, params in experiment.families.items():
+        builder(family, params, experiment)
 
 
 def evaluate(places: Places, plan_ids: Sequence[str], family: str) -> Evaluation:

@@ -60,6 +60,7 @@ def run(version: Annotated[str, typer.Argument(help="id of a version; the newest
     from geoml_ops.steps import train as step
 
     here = places()
+    step.require_buildable(here)
     table = step.tabulate(here, step.version_for(here, version or None))
     plans = [plan.id for plan in step.plan(here, table.id)]
     evaluations = []

@@ -68,6 +68,13 @@ def test_impossible_experiments_are_refused(changes: dict[str, Any]) -> None:
         experiment(**changes)
 
 
+def test_a_family_without_parameters_needs_no_brackets() -> None:
+    """``svm:`` alone in YAML is nothing, not an object."""
+    assert experiment(families={"svm": None, "knn": {}}).families == {"svm": {}, "knn": {}}
+    with pytest.raises(ValidationError):
+        experiment(families={"svm": "knn"})
+
+
 def test_one_label_has_one_class() -> None:
     double = {
         "grass": {"labels": ("grass", "water"), "colour": "#8ab17d"},

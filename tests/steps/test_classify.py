@@ -127,6 +127,17 @@ def test_a_claim_about_other_ground_does_not_count(places: Places, model: step.M
     assert step.classify(places, tmp_path / "away.tif", model).scenes == ()
 
 
+def test_a_raster_that_says_it_is_of_another_sensor_is_refused(
+    places: Places, model: step.Model, tmp_path: Path
+) -> None:
+    dn, _, grid = world()
+    said = {"GEOML_SENSOR": "sentinel-2-l2a"}
+    raster.write_scene(tmp_path / "other.tif", dn, grid, SENTINEL_2_L1C, DECLARED, said)
+    with pytest.raises(BadInput, match="says it is of 'sentinel-2-l2a', the model reads sentinel-2-l1c"):
+        step.classify(places, tmp_path / "other.tif", model)
+    assert not list(Shelf(places.nouns).all(Prediction))
+
+
 def test_nothing_is_kept_of_what_is_refused(places: Places, model: step.Model, tmp_path: Path) -> None:
     dn, _, grid = world()
     raster.write_scene(tmp_path / "empty.tif", dn * 0, grid, SENTINEL_2_L1C, DECLARED)

@@ -110,8 +110,9 @@ def test_the_reach_of_a_feature_adds_up_all_windows_behind_it(kept: Kept) -> Non
         ({"c": {**LAG, "of": ["dem"]}}, "dem: a raster, but lag reads"),
         ({"c": {**LAG, "of": ["c_lag"]}}, "no feature 'c_lag'"),
         ({"hügel": RELIEF}, "cannot be called 'hügel'"),
-        ({"relief": {**RELIEF, "options": {"azimut": 3}}}, "azimut: Extra inputs .* Try: use curvature, .*azimuth_degree"),
-        ({"c": {"make": "texture", "of": ["B08"], "products": ["asm"], "options": {"low": 0, "high": 1, "window_px": 4}}},
+        ({"relief": {**RELIEF, "options": {"azimut": 3}}}, "azimut: Extra inputs .*use curvature, .*azimuth_degree"),
+        ({"c": {"make": "texture", "of": ["B08"], "products": ["asm"],
+                "options": {"low": 0, "high": 1, "window_px": 4}}},
          r"cannot be used: A texture window of 4 pixels cannot be used; give"),
     ],
 )  # fmt: skip
@@ -152,5 +153,27 @@ def test_the_same_covariate_has_the_same_bits_when_it_is_made_again(kept: Kept) 
     one = made(kept, {"first": LAG})["first"]
     content = covariate_file(kept.places, one).read_bytes()
     covariate_file(kept.places, one).write_bytes(b"cut short")
+    before = {path.name for path in kept.places.covariates.iterdir()}
     assert made(kept, {"first": LAG})["first"] == one
     assert covariate_file(kept.places, one).read_bytes() == content
+    assert {path.name for path in kept.places.covariates.iterdir()} == before
+
+
+def test_what_a_killed_process_left_is_swept_when_the_covariate_is_made(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = {"killed": {**LAG, "of": ["B11"]}}
+    half = []
+
+    def killed(part: Path, *_: object) -> None:
+        half.append(part.with_name(f".{part.stem}-1234.part.tif"))
+        half[0].write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(raster, "write_layers", killed)
+        with pytest.raises(KeyboardInterrupt):
+            made(kept, rules)
+    assert half[0].exists()
+    made(kept, rules)
+    assert not half[0].exists()

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from geoml_ops.adapters.nouns import Shelf
+from geoml_ops.cli import app
+from geoml_ops.core.errors import BadInput
 from geoml_ops.core.flow import Bundle, Evaluation, FoldPlan
 from geoml_ops.domain.world import landscape
 from geoml_ops.steps import train
@@ -82,3 +88,22 @@ def test_a_champions_recipe_is_refitted_with_folds_inside_what_it_knew(trained: 
     assert kept.size > 0
     assert Shelf(trained.places.nouns).get(Evaluation, champion.id) == champion
     assert np.isfinite(champion.scores["ece"].value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"families": {"random_forest": {}, "late": {"family": "knn", "calibrate": "platt"}}}, "calibrate is 'platt'"),
+        ({"families": {"stack": {"family": "stacking", "members": ["rf", "knn"]}}}, "no family 'rf'"),
+        ({"selection": {"method": "rfe", "options": {"share": 7}}}, r"options\.share"),
+    ],
+)
+def test_a_slip_in_any_family_stops_a_training_before_it_writes_anything(
+    tmp_path: Path, changes: dict[str, Any], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = places_in(tmp_path, **changes)
+    monkeypatch.setattr("geoml_ops.verbs.train.places", lambda: places)
+    done = CliRunner().invoke(app, ["train", "run"])
+    assert isinstance(done.exception, BadInput)
+    assert re.search(says, str(done.exception))
+    assert not places.workspace.exists()

@@ -313,6 +313,19 @@ def test_a_sensor_file_with_nonsense_is_refused_with_a_sentence(places, tmp_path
     assert words in str(said.value)
 
 
+def test_a_file_called_like_a_built_in_sensor_is_not_passed_over_in_silence(places, tmp_path):
+    (tmp_path / "rgbn-aerial.yaml").write_text(GOOD.replace("sensor: rgbn-drone", "sensor: rgbn-aerial"))
+    with pytest.raises(BadInput, match=r"rgbn-aerial is built in, and rgbn-aerial\.yaml describes it too"):
+        contract_of(replace(places, sensors=tmp_path), "rgbn-aerial")
+
+
+def test_a_raster_that_cannot_be_read_is_refused_with_the_reason(places):
+    folder = drop(places, DRONE, ground(DRONE, FIELDS, edge=60), named="x_{}", top=-3_400_020.0)
+    (folder / "flight.tif").write_bytes(b"no raster")
+    reasons = " ".join(ingest.check(places, "one").reasons)
+    assert "flight.tif, which cannot be read (flight.tif is neither GeoTIFF nor JP2" in reasons
+
+
 # --- the real scene ---------------------------------------------------------------------------
 
 SAMPLE = ROOT / "data" / "sample"

@@ -9,13 +9,18 @@ from typing import Any
 from geoml_ops.core.errors import BadInput
 from geoml_ops.core.experiment import SelectionRules
 from geoml_ops.domain.fitting.recipe import Family, Index, Params, Recipe, Setting, Splits
-from geoml_ops.domain.selecting import Selector, in_front
+from geoml_ops.domain.selecting import OPTIONS, Selector, in_front, options_of
 
 
 def selected(plain: Recipe, rules: SelectionRules | None) -> Recipe:
-    """Returns the recipe with the choice of features as the first step of its head; without rules as it is."""
+    """Returns the recipe with the choice of features as the first step of its head; without rules as it is.
+
+    Raises:
+        BadInput: an option that the method does not know, or a value it cannot have.
+    """
     if rules is None:
         return plain
+    options_of(OPTIONS[rules.method], rules)
     return replace(plain, family=_SELECTED, params={"member": plain, "rules": rules})
 
 

@@ -7,12 +7,13 @@ feature is worth on ground that was not learned from; a feature that only names 
 from geoml_ops.domain.selecting.boruta import by_boruta
 from geoml_ops.domain.selecting.elimination import by_elimination
 from geoml_ops.domain.selecting.permutation import by_permutation
-from geoml_ops.domain.selecting.rules import Chosen, Ground
-from geoml_ops.domain.selecting.transformer import METHODS, UNLABELLED, Folds, Selector, choose, in_front
+from geoml_ops.domain.selecting.rules import Chosen, Ground, options_of
+from geoml_ops.domain.selecting.transformer import METHODS, OPTIONS, UNLABELLED, Folds, Selector, choose, in_front
 from geoml_ops.domain.selecting.vif import by_inflation, inflation
 
 __all__ = [
     "METHODS",
+    "OPTIONS",
     "UNLABELLED",
     "Chosen",
     "Folds",
@@ -25,4 +26,5 @@ __all__ = [
     "choose",
     "in_front",
     "inflation",
+    "options_of",
 ]

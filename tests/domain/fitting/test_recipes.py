@@ -54,6 +54,11 @@ def test_a_family_that_cuts_folds_of_its_own_cannot_be_asked_which_features_it_n
     assert fit(selected(asked("logistic_regression"), rules), FEATURES, CODES, 3, inner=strips()).present == (0, 1, 2)
 
 
+def test_options_that_a_selection_does_not_know_are_named_before_anything_is_fitted() -> None:
+    with pytest.raises(BadInput, match=r"options\.treshold.*use threshold"):
+        selected(asked("knn"), SelectionRules(method="vif", options={"treshold": 3}))
+
+
 @pytest.mark.parametrize("name", QUICK)
 def test_a_model_is_the_same_each_time(name: str) -> None:
     first, second = (fit(asked(name), FEATURES, CODES, 3, inner=strips()).probability(FEATURES) for _ in range(2))
