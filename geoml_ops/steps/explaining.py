@@ -259,6 +259,8 @@ def _scene_of(shelf: Shelf, version: Version, sensor: str, name: str) -> Scene:
 
 def _sampled(grid: Grid, window: Window | None) -> tuple[Grid, NDArray[np.int64], NDArray[np.int64]]:
     """Returns a coarser grid over a window, and the row and column of the pixel in the middle of each of its cells."""
+    if window and (window.col + window.width > grid.width or window.row + window.height > grid.height):
+        raise BadInput(f"The window ends beyond {grid.width} x {grid.height} pixels of the scene.", "choose one inside")
     part = grid.inside(window) if window else grid
     row, col = (window.row, window.col) if window else (0, 0)
     step = max(1, int(np.ceil(np.sqrt(part.width * part.height / MOST_MAP_PIXELS))))

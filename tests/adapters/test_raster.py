@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 
@@ -250,3 +251,14 @@ def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path, small_disk):
         raster.write_band(old, noise, grid)
     assert [p.name for p in small_disk.iterdir()] == ["b.tif"]
     assert old.read_bytes() == b"old"
+
+
+def test_a_disk_that_fills_up_with_the_last_bytes_is_called_full_and_not_the_file_unreadable(tmp_path, small_disk):
+    # GDAL keeps a small file to itself until it is closed, and then fails without raising.
+    grid = GRID.model_copy(update={"width": 64, "height": 64})
+    layers = np.random.default_rng(0).random((2, 64, 64)).astype(np.float32)
+    room = shutil.disk_usage(small_disk).free - 8192
+    (small_disk / "ballast").write_bytes(b"x" * room)
+    with pytest.raises(StorageFull, match="No space left while writing"):
+        raster.write_layers(small_disk / "layers.tif", layers, grid, ["a", "b"])
+    assert [p.name for p in small_disk.iterdir()] == ["ballast"]

@@ -127,6 +127,8 @@ def test_what_cannot_be_explained_is_a_sentence(trained: Trained, explanation: E
         explaining.explain(trained.places, trained.forest.id, rows=0)
     with pytest.raises(NotFound, match="no scene"):
         explaining.map_values(trained.places, explanation.id, scene="elsewhere")
+    with pytest.raises(BadInput, match=r"window ends beyond \d+ x \d+ pixels of the scene"):
+        explaining.map_values(trained.places, explanation.id, window=Window(col=5000, row=0, width=9, height=9))
     version = Shelf(trained.places.nouns).get(Version, trained.table.version)
     assert version.scenes
     away = dataclasses.replace(trained.places, workspace=tmp_path)

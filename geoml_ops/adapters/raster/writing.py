@@ -113,11 +113,15 @@ def _written(path: Path, dn: NDArray[Any], grid: Grid, nodata: float | None) -> 
             with rasterio.Env(**CLOSED), rasterio.open(part, "w", **profile) as target:
                 yield target
                 target.write(dn)
+            _read_back(part, path.name, dn)
         except Exception as error:
             if is_full(error, part.parent):
                 raise StorageFull(f"No space left while writing {path}.", "free some space, then try again") from error
             raise
-        # A GeoTIFF cut short by a full disk or a kill opens and reads as zeros (GDAL 3.10).
-        for position in range(dn.shape[0]):
-            if not np.array_equal(read(part, bands=[position])[0], dn[position], equal_nan=floating):
-                raise Refused(f"{path.name} does not read back as it was written.", "check the disk")
+
+
+def _read_back(part: Path, name: str, dn: NDArray[Any]) -> None:
+    """Passes a file that holds these numbers; GDAL 3.10 closes one that a full disk cut short without a word."""
+    for position in range(dn.shape[0]):
+        if not np.array_equal(read(part, bands=[position])[0], dn[position], equal_nan=dn.dtype.kind == "f"):
+            raise Refused(f"{name} does not read back as it was written.", "check the disk")
