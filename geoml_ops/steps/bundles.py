@@ -42,7 +42,7 @@ from geoml_ops.steps.samples import open_table
 
 CARD, ITEM, SPEED, LAYOUT = "card.html", "item.json", "speed.json", "layout.json"
 _EDGE_POINTS = 5
-MOST_NUMBERS = 60_000_000
+MOST_PIXELS = 600_000
 """Of DN that are compared at most: a wide window around few samples, a narrow one around many."""
 MOST_AT_ONCE = 1 << 20
 
@@ -90,7 +90,7 @@ def make_bundle(places: Places, evaluation: Evaluation) -> Bundle:
     graph = Graph(content)
     asked = _Asked(fitted, Graph(source.content), Graph(head), graph, area.references)
     k = 2 * source.halo_px + 1
-    patches = ground.sample_patches(tiles, most=max(200, min(20_000, MOST_NUMBERS // (len(contract.bands) * k * k))))
+    patches = ground.sample_patches(tiles, most=max(200, min(20_000, MOST_PIXELS // (k * k))))
     agreement = parity.compare(asked.answers(patches))
     parity.require(agreement)
     with whole_folder(places.bundles / hashlib.sha256(content).hexdigest()) as part:

@@ -57,6 +57,9 @@ def check(places: Places, name: str) -> Verdict:
 
 def _judge(places: Places, delivery: Delivery) -> Verdict:
     shelf = Shelf(places.nouns)
+    if kind_of(delivery) == "labels":
+        # An experiment that cannot be read is no fault of the delivery: it stays where it is.
+        read_experiment(places.experiment)
     places.incoming.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".judging-", suffix=".part", dir=places.incoming) as scratch:
         judged = Judged()

@@ -18,6 +18,7 @@ from geoml_ops.core.errors import BadInput
 from geoml_ops.core.experiment import Experiment
 from geoml_ops.core.flow import FeatureTable, Scene, Version
 from geoml_ops.core.grid import Grid
+from geoml_ops.domain.features import label_of
 from geoml_ops.domain.folds import PredictionPoints, Samples
 from geoml_ops.domain.sampling import FORMS, Candidates, thinned
 from geoml_ops.steps.candidates import add_reasons, candidates_on
@@ -128,9 +129,10 @@ def draw(
         add_reasons(left_out, reasons)
         found.append(candidates)
     found = _few_enough(found, experiment.sampling.per_class, left_out)
-    parts = [_of_scene(s, c, experiment, source, left_out) for s, c in zip(scenes, found, strict=True)]
+    lacking: dict[str, int] = {}
+    parts = [_of_scene(s, c, experiment, source, left_out, lacking) for s, c in zip(scenes, found, strict=True)]
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    _every_class(columns, experiment, left_out)
+    _every_class(columns, experiment, left_out, lacking)
     says = {"crs": systems[0], "pixel_m": repr(scenes[0].grid.pixel_m), "classes": json.dumps(experiment.class_names)}
     return columns, says, left_out
 
@@ -206,12 +208,18 @@ def _few_enough(found: list[Candidates], most: int | None, left_out: dict[str, i
 
 
 def _of_scene(
-    scene: Scene, found: Candidates, experiment: Experiment, source: FeatureSource, left_out: dict[str, int]
+    scene: Scene,
+    found: Candidates,
+    experiment: Experiment,
+    source: FeatureSource,
+    left_out: dict[str, int],
+    lacking: dict[str, int],
 ) -> Columns:
     values = source.at(scene, found.rows, found.cols)
     # The graph answers only where every feature is a finite number; nothing is learned from elsewhere.
     seen = np.asarray(np.isfinite(values).all(axis=1))
     add_reasons(left_out, {"pixels_not_observed": int((~seen).sum())})
+    add_reasons(lacking, {f: int(n) for f, n in zip(source.features, np.isnan(values).sum(axis=0), strict=True)})
     found, values = found.part(seen), values[seen]
     easting, northing = scene.grid.centres(found.rows, found.cols)
     weight = {"weight": found.weight} if experiment.sampling.weight_field else {}
@@ -232,15 +240,19 @@ def _of_scene(
     }
 
 
-def _every_class(columns: Columns, experiment: Experiment, left_out: dict[str, int]) -> None:
+def _every_class(columns: Columns, experiment: Experiment, left_out: dict[str, int], lacking: dict[str, int]) -> None:
     codes, names = columns["code"], experiment.class_names
     counts = np.bincount(codes, minlength=len(names))
     missing = [name for name, count in zip(names, counts, strict=True) if not count]
     if missing:
         said = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in left_out.items() if count)
+        worst = sorted((f for f, n in lacking.items() if n), key=lambda f: (-lacking[f], f))[:5]
+        without = ", ".join(f"{label_of(f)} at {lacking[f]}" for f in worst)
         raise BadInput(
-            f"{int(counts.sum())} samples, none of {', '.join(missing)}; left out: {said or 'nothing'}.",
-            "deliver labels of these classes on the scenes' ground, or leave the classes out of the experiment",
+            f"{int(counts.sum())} samples, none of {', '.join(missing)}; left out: {said or 'nothing'}"
+            + (f" (no value of {without} pixels)." if without else "."),
+            "deliver labels of these classes on the scenes' ground, leave the classes out of the experiment, or leave "
+            "out a feature that does not exist there",
         )
     if "weight" in columns:
         sums = np.bincount(codes, weights=columns["weight"], minlength=len(names))

@@ -295,3 +295,11 @@ def test_a_name_that_the_sensor_has_is_not_given_away(made: Made) -> None:
 def test_the_kinds_that_are_made_of_one_scene_are_those_that_read_features() -> None:
     assert {kind for kind, recipe in RECIPES.items() if recipe.reads == "features"} == OF_ONE_SCENE
     assert set(RECIPES) == set(get_args(CovariateKind))
+
+
+def test_where_a_feature_has_no_value_the_sentence_names_it(made: Made, tmp_path: Path) -> None:
+    places = dataclasses.replace(made.places, experiment=tmp_path / "experiment.yaml")
+    content = json.loads(made.places.experiment.read_text())
+    places.experiment.write_text(json.dumps(content | {"features": ["B08", "NONE = log(0 - B08)"]}))
+    with pytest.raises(BadInput, match=r"0 samples, none of .*no value of NONE at \d+"):
+        train.tabulate(places, made.version.id)

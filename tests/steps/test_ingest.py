@@ -1,5 +1,6 @@
 """Deliveries from the drop to a version; every bad one ends in a sentence, and nothing is lost."""
 
+import dataclasses
 import json
 import multiprocessing
 import re
@@ -503,3 +504,17 @@ def test_killed_anywhere_and_run_again_gives_the_same_version(tmp_path):
     places = places_in(rough)
     version = next(Shelf(places.nouns).all(Version))
     assert len(Store(places.store, places.remote).manifest(version.rev)) == 5
+
+
+def test_an_experiment_that_cannot_be_read_is_no_fault_of_a_delivery_of_labels(places, tmp_path):
+    scene(places)
+    labels(places)
+    broken = tmp_path / "experiment.yaml"
+    broken.write_text("{name: nonsense, bands: 3}")
+    here = dataclasses.replace(places, experiment=broken)
+    assert ingest.check(here, "one").accepted
+    with pytest.raises(BadInput, match="not a valid experiment"):
+        ingest.check(here, "west")
+    assert (places.drop / "west" / "delivery.yaml").exists()
+    assert not list(places.quarantine.glob("west-*"))
+    assert ingest.check(places, "west").accepted
