@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from geoml_ops.adapters import xgboost
 from geoml_ops.adapters.configs import read_experiment
-from geoml_ops.adapters.onnx import bundle_graph, feature_graph, head_graph
+from geoml_ops.adapters.onnx import bundle_graph, feature_graph
 from geoml_ops.adapters.ort import Graph
 from geoml_ops.adapters.raster import read, write_scene
 from geoml_ops.adapters.registry import Release
@@ -29,6 +29,7 @@ from geoml_ops.domain.tiling import tiles
 from geoml_ops.domain.world import World, landscape
 from geoml_ops.settings import Settings
 from geoml_ops.steps.classify import SKETCH_PX, TILE_PX, Model, classify
+from geoml_ops.steps.layouts import fastest
 from tests.benchmarks.pairs import Figure, in_turns
 from tests.versions import cube, places_in
 
@@ -67,7 +68,7 @@ def _learned(family: str, width_px: int, height_px: int) -> _Learned:
         params["device"] = "cpu"
     codes = world.truth.ravel()[chosen].astype(np.int64)
     fitted = fitting.fit(partial(_build, family, params), samples, codes, len(_EXPERIMENT.classes))
-    head = head_graph(fitted.estimator, family, len(_FEATURES))
+    head = fastest(fitted.estimator, family, len(_FEATURES), _rows(bands[None])[: TILE_PX**2]).content
     content = bundle_graph(_FEATURES, SENTINEL_2_L1C, head, _EXPERIMENT.class_names, {})
     return _Learned(world, dn, fitted, content, Graph(content, threads=1))
 
