@@ -13,7 +13,7 @@ from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.core.bands import Contract
 from geoml_ops.core.errors import BadInput, NotFound, Refused
 from geoml_ops.core.experiment import OF_ONE_SCENE
-from geoml_ops.core.flow import Bundle, Covariate
+from geoml_ops.core.flow import Bundle, Covariate, Evaluation, FeatureTable
 from geoml_ops.core.grid import Grid, Window
 from geoml_ops.steps.made import covariate_file
 from geoml_ops.steps.places import Places
@@ -88,9 +88,14 @@ def beside(places: Places, bundle: Bundle, names: Sequence[str], grid: Grid, sce
 
 
 def _made(places: Places, bundle: Bundle, name: str, grid: Grid, scenes: Sequence[str]) -> Covariate | None:
-    """Returns the covariate of a name that holds the grid's pixels: of the raster's own scene before any other."""
-    rules, held = bundle.covariates[name], {c.id: c for c in Shelf(places.nouns).all(Covariate)}
-    for covariate in sorted(held.values(), key=lambda c: (c.scenes[0] not in scenes, c.id)):
+    """Returns the covariate of a name that holds the grid's pixels.
+
+    Of several, one of the raster's own scene comes before any other, and one that the model learned from before
+    those of later deliveries.
+    """
+    shelf = Shelf(places.nouns)
+    rules, held, learned = bundle.covariates[name], {c.id: c for c in shelf.all(Covariate)}, _learned(shelf, bundle)
+    for covariate in sorted(held.values(), key=lambda c: (c.scenes[0] not in scenes, c.id not in learned, c.id)):
         if rules.make in OF_ONE_SCENE and covariate.scenes[0] not in scenes:
             continue
         if (
@@ -104,6 +109,14 @@ def _made(places: Places, bundle: Bundle, name: str, grid: Grid, scenes: Sequenc
                 continue
             return covariate
     return None
+
+
+def _learned(shelf: Shelf, bundle: Bundle) -> tuple[str, ...]:
+    """Returns the ids of the covariates in the bundle's table; none where its table is not kept here."""
+    try:
+        return shelf.get(FeatureTable, shelf.get(Evaluation, bundle.evaluation).table).covariates
+    except NotFound:
+        return ()
 
 
 def _as_learned(covariate: Covariate, bundle: Bundle, held: Mapping[str, Covariate]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,10 +113,13 @@ class _Making:
             known = self._known(recipe_of)
             if known is not None:
                 return known
-            margin = recipe.margin_px(options, self.scene.grid.pixel_m)
-            stage = self._stage(recipe, rules, scenes, ancillaries, margin)
-            layers = recipe.make(stage, rules.products, options)
-            _log.info("made covariate", name=name, kind=rules.make, scene=self.scene.name, bands=len(bands))
+            file = self._twin(recipe, recipe_of)
+            if file is None:
+                margin = recipe.margin_px(options, self.scene.grid.pixel_m)
+                stage = self._stage(recipe, rules, scenes, ancillaries, margin)
+                layers = recipe.make(stage, rules.products, options)
+                file = self._written(key, recipe, np.stack([layers[p] for p in rules.products]), bands)
+                _log.info("made covariate", name=name, kind=rules.make, scene=self.scene.name, bands=len(bands))
             return Shelf(self.places.nouns).put(
                 Covariate(
                     name=name,
@@ -125,7 +129,7 @@ class _Making:
                     covariates=read,
                     grid=self.scene.grid,
                     bands=bands,
-                    file=self._written(key, np.stack([layers[p] for p in rules.products]), bands),
+                    file=file,
                 )
             )
 
@@ -157,14 +161,29 @@ class _Making:
                 return known
         return None
 
-    def _written(self, key: str, layers: NDArray[np.float32], bands: Sequence[Band]) -> FileRef:
+    def _twin(self, recipe: Recipe, recipe_of: tuple[Any, ...]) -> FileRef | None:
+        """Returns the file of the same covariate of another scene on this grid, where no single scene makes it."""
+        if recipe.reads == "features":
+            return None
+        name, rules, scenes, *others = recipe_of
+        for known in Shelf(self.places.nouns).all(Covariate):
+            same = (known.name, known.rules, known.ancillaries, known.covariates, known.bands)
+            same_days = recipe.reads != "stack" or set(known.scenes) == set(scenes)
+            if same == (name, rules, *others) and same_days and known.grid == self.scene.grid:
+                try:
+                    covariate_file(self.places, known)
+                except (NotFound, Refused):
+                    continue
+                return known.file
+        return None
+
+    def _written(self, key: str, recipe: Recipe, layers: NDArray[np.float32], bands: Sequence[Band]) -> FileRef:
         self.places.covariates.mkdir(parents=True, exist_ok=True)
         for left in self.places.covariates.glob(f".*{key}*"):
             left.unlink()  # of a process that was killed: nobody else holds this covariate's lock
         part = self.places.covariates / f".{key}.tif"
-        raster.write_layers(
-            part, layers, self.scene.grid, [band.name for band in bands], {"GEOML_SCENE": self.scene.id}
-        )
+        tags = {"GEOML_SCENE": self.scene.id} if recipe.reads == "features" else {}
+        raster.write_layers(part, layers, self.scene.grid, [band.name for band in bands], tags)
         sha256 = sha256_of(part)
         goal = self.places.covariates / f"{sha256}.tif"
         part.replace(goal)

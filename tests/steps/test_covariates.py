@@ -303,3 +303,14 @@ def test_where_a_feature_has_no_value_the_sentence_names_it(made: Made, tmp_path
     places.experiment.write_text(json.dumps(content | {"features": ["B08", "NONE = log(0 - B08)"]}))
     with pytest.raises(BadInput, match=r"0 samples, none of .*no value of NONE at \d+"):
         train.tabulate(places, made.version.id)
+
+
+def test_ground_that_no_scene_shows_is_made_once_for_all_scenes_on_a_grid(made: Made) -> None:
+    shelf, experiment = Shelf(made.places.nouns), current_experiment(made.places)
+    first, second = (
+        {c.name: c for c in make_covariates(made.places, made.version, experiment, shelf.get(Scene, scene))}
+        for scene in made.version.scenes
+    )
+    for name in ("ground", "ways", "course"):
+        assert first[name].id != second[name].id
+        assert first[name].file == second[name].file
