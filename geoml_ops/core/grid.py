@@ -158,6 +158,18 @@ class Grid(Value):
             height=min(math.ceil(low - 1e-9), self.height) - row0,
         )
 
+    def corner_in(self, whole: Grid) -> tuple[int, int] | None:
+        """Returns row and column of this grid's north-west pixel in another grid, below 0 where it lies before it.
+
+        None where the two do not have the same pixels: another CRS, edge or a shift by parts of a pixel.
+        """
+        if whole.crs != self.crs or abs(whole.pixel_m - self.pixel_m) > 1e-9:
+            return None
+        row, col = (whole.top - self.top) / self.pixel_m, (self.left - whole.left) / self.pixel_m
+        if abs(row - round(row)) > 1e-6 or abs(col - round(col)) > 1e-6:
+            return None
+        return round(row), round(col)
+
     def inside(self, window: Window) -> Grid:
         """Returns the grid of a window of this one.
 

@@ -128,11 +128,10 @@ def _as_learned(covariate: Covariate, bundle: Bundle, held: Mapping[str, Covaria
 
 def _window(whole: Grid, part: Grid) -> Window | None:
     """Returns where a grid lies in another one of the same pixels; None where it does not lie inside."""
-    if whole.crs != part.crs or abs(whole.pixel_m - part.pixel_m) > 1e-9:
+    corner = part.corner_in(whole)
+    if corner is None or min(corner) < 0:
         return None
-    row, col = (whole.top - part.top) / part.pixel_m, (part.left - whole.left) / part.pixel_m
-    if abs(row - round(row)) > 1e-6 or abs(col - round(col)) > 1e-6 or row < -0.5 or col < -0.5:
+    row, col = corner
+    if row + part.height > whole.height or col + part.width > whole.width:
         return None
-    if round(row) + part.height > whole.height or round(col) + part.width > whole.width:
-        return None
-    return Window(col=round(col), row=round(row), width=part.width, height=part.height)
+    return Window(col=col, row=row, width=part.width, height=part.height)

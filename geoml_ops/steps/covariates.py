@@ -292,10 +292,5 @@ def _computed(
 
 
 def _offset(of: Grid, grid: Grid) -> tuple[int, int] | None:
-    """Returns row and column that the north-west pixel of ``grid`` has in another grid; None where pixels differ."""
-    if of.crs != grid.crs or abs(of.pixel_m - grid.pixel_m) > 1e-9:
-        return None
-    row, col = (of.top - grid.top) / grid.pixel_m, (grid.left - of.left) / grid.pixel_m
-    if abs(row - round(row)) > 1e-6 or abs(col - round(col)) > 1e-6 or not of.bounds.overlap(grid.bounds):
-        return None
-    return round(row), round(col)
+    """Returns row and column that the north-west pixel of ``grid`` has in another grid; None where they do not meet."""
+    return grid.corner_in(of) if of.bounds.overlap(grid.bounds) else None

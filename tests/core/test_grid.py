@@ -83,3 +83,15 @@ def test_impossible_bounds_and_grids_cannot_be_built():
         Grid(crs="EPSG:32633", left=0.0, top=0.0, pixel_m=-10.0, width=1, height=1)
     with pytest.raises(ValidationError):
         Grid(crs="EPSG:32633", left=float("nan"), top=0.0, pixel_m=10.0, width=1, height=1)
+
+
+def test_a_grid_knows_its_corner_in_another_one_of_the_same_pixels_only() -> None:
+    whole = Grid(crs="EPSG:32633", left=300_000.0, top=5_800_000.0, pixel_m=10.0, width=40, height=30)
+    part = whole.inside(Window(col=7, row=3, width=5, height=4))
+    assert part.corner_in(whole) == (3, 7)
+    assert whole.corner_in(part) == (-3, -7)
+    assert whole.corner_in(whole) == (0, 0)
+    shifted = part.model_copy(update={"left": part.left + 5.0})
+    coarse = part.model_copy(update={"pixel_m": 20.0})
+    other = part.model_copy(update={"crs": "EPSG:32632"})
+    assert [grid.corner_in(whole) for grid in (shifted, coarse, other)] == [None, None, None]
