@@ -26,6 +26,8 @@ from geoml_ops.domain.parity import TOLERANCE
 
 EDGE_PX = 128
 """Rows are timed as a tile of this edge, as scenes are classified."""
+BATCHES_PX = (32, 64, 128, 256)
+"""Edges of tiles at which the layout that won is timed once more."""
 LIMIT_S = 2.0
 _FEW_ROWS = 256
 _LEAST_ROUNDS, _MOST_ROUNDS = 3, 25
@@ -49,6 +51,7 @@ class Chosen:
         tried: the same ratio for each layout, in the order in which they were tried; None for one that does
             not answer as the model does, or is too large.
         n_rows: rows that each call answered.
+        batches: thousand pixels per second in calls of so many rows, for the layout that won.
     """
 
     layout: Layout
@@ -58,6 +61,7 @@ class Chosen:
     ratio: float
     tried: Mapping[str, float | None]
     n_rows: int
+    batches: Mapping[int, float] = field(default_factory=dict)
 
     def told(self) -> dict[str, Any]:
         """Returns the measurement as plain JSON, without the graph."""
@@ -68,6 +72,7 @@ class Chosen:
             "ratio": round(self.ratio, 3),
             "tried": {name: ratio if ratio is None else round(ratio, 3) for name, ratio in self.tried.items()},
             "n_rows": self.n_rows,
+            "batches": {str(rows): round(speed, 2) for rows, speed in self.batches.items()},
             "threads": 1,
         }
 
@@ -134,7 +139,20 @@ def fastest(
         ratio=best.ratio(natives),
         tried=tried,
         n_rows=len(asked),
+        batches=_batches(best.content, asked, limit_s / 4),
     )
+
+
+def _batches(content: bytes, rows: Rows, limit_s: float) -> dict[int, float]:
+    """Returns thousand pixels per second by rows of a call, as far as calls stay short; the better of three each."""
+    graph, found = Graph(content), {}
+    for edge in BATCHES_PX:
+        work = _call(graph, np.ascontiguousarray(np.resize(rows, (edge**2, rows.shape[1])).T)[None, :, None, :])
+        first = _seconds(work)
+        found[edge**2] = edge**2 / 1e3 / min(first, *([first] if first > limit_s else [_seconds(work) for _ in "ab"]))
+        if first > limit_s:
+            break
+    return found
 
 
 @dataclass

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from geoml_ops.core.bands import SENTINEL_2_L1C
-from geoml_ops.core.evidence import Applicability, Bin, Conformal, Outcome, Score
+from geoml_ops.core.evidence import Applicability, Bin, Conformal, Outcome, Score, Speed
 from geoml_ops.core.flow import Bundle, Entry, Evaluation, FeatureTable, FoldPlan, Judgement, Parity
 from geoml_ops.core.folding import Audit, BlockSize, FoldRules
 from geoml_ops.core.noun import FileRef
@@ -217,3 +217,15 @@ def test_a_colour_that_is_none_loads_nothing():
     read(html)
     assert "//x" not in html
     assert "background:#2a6fbb" in html
+
+
+def test_the_speed_is_told_as_it_was_measured_and_not_where_it_was_not():
+    speed = Speed(
+        layout="5 trees per node", kpx_per_s=850.4, native_kpx_per_s=724.0, ratio=1.18, n_rows=16384,
+        tried={"5 trees per node": 1.18, "all trees per node": None}, batches={"1024": 700.0, "16384": 850.4},
+    )  # fmt: skip
+    said = read(card(BUNDLE, EVALUATION, PLAN, TABLE, speed=speed)).text
+    assert "850 thousand pixels a second with 1 thread, 1.18 times the library that fitted it (724)" in said
+    assert "all trees per node: not equal" in said
+    assert "calls of 1,024 pixels 700, 16,384 pixels 850" in said
+    assert "times the library" not in read(card(BUNDLE, EVALUATION, PLAN, TABLE)).text

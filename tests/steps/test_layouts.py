@@ -43,12 +43,14 @@ def test_the_fastest_of_several_layouts_is_kept_and_answers_as_the_model(model):
     assert chosen.tried[str(chosen.layout)] == chosen.ratio >= 0.75 * max(ratios)
     assert chosen.ratio == pytest.approx(chosen.kpx_per_s / chosen.native_kpx_per_s, rel=0.5)
     assert chosen.n_rows in {256 * 4**k for k in range(4)}
+    assert list(chosen.batches)[:2] == [32 * 32, 64 * 64]
+    assert all(speed > 0 for speed in chosen.batches.values())
 
 
 def test_what_is_told_is_plain_and_holds_no_graph():
     told = fastest(learned(RandomForestClassifier(5, max_depth=4)), "trees", 6, ROWS, limit_s=0.1).told()
     assert json.loads(json.dumps(told)) == told
-    assert set(told) == {"layout", "kpx_per_s", "native_kpx_per_s", "ratio", "tried", "n_rows", "threads"}
+    assert set(told) == {"layout", "kpx_per_s", "native_kpx_per_s", "ratio", "tried", "n_rows", "threads", "batches"}
 
 
 def test_layouts_that_give_the_same_graph_are_tried_once():

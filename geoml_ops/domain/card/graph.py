@@ -58,13 +58,16 @@ def speed(speed: Speed | None) -> str:
     if speed is None:
         return ""
     tried = "; ".join(f"{name}: {'not equal' if v is None else f'{v:.2f}'}" for name, v in speed.tried.items())
+    batches = ", ".join(f"{int(pixels):,} pixels {found:,.0f}" for pixels, found in speed.batches.items())
+    at_once = f" Thousand pixels a second in calls of {batches}." if batches else ""
     threads = "1 thread" if speed.threads == 1 else f"{speed.threads} threads"
     return paragraph(
         f"The graph's head answers {speed.kpx_per_s:,.0f} thousand pixels a second with {threads}, "
         f"{speed.ratio:.2f} times the library that fitted it ({speed.native_kpx_per_s:,.0f}), "
         f"{speed.n_rows:,} pixels at a time, on the machine that exported it."
     ) + paragraph(
-        f"Layouts of the graph that were tried, times the library: {tried}. Chosen: {speed.layout}.", "quiet small"
+        f"Layouts of the graph that were tried, times the library: {tried}. Chosen: {speed.layout}.{at_once}",
+        "quiet small",
     )
 
 
