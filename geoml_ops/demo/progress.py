@@ -33,7 +33,7 @@ class Progress:
             tell(f"      {title}: done before ({self.done[name]['seconds']:.0f} s)")
             return self.done[name]
         self._current += 1
-        tell(f"[{self._current}/{self.n_chapters}] {title}")
+        tell(f"[{self._current}/{max(self.n_chapters, self._current)}] {title}")
         began = time.monotonic()
         facts = work()
         facts["seconds"] = round(time.monotonic() - began, 2)
