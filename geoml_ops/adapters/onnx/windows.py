@@ -12,8 +12,8 @@ from onnx import TensorProto
 
 from geoml_ops.adapters.onnx.writer import Writer
 from geoml_ops.core.errors import BadInput
+from geoml_ops.domain.features import MAX_WINDOW_PX
 
-LARGEST_WINDOW_PX = 101
 Y, X = 2, 3
 EXACT_FLOAT32 = 2.0**24
 """Whole numbers up to here are float32 numbers."""
@@ -24,12 +24,12 @@ def check_window(window_px: int) -> None:
     """Passes a window that has a pixel in its middle and fits into a tile.
 
     Raises:
-        BadInput: its edge is even, below 3 or above :data:`LARGEST_WINDOW_PX` pixels.
+        BadInput: its edge is even, below 3 or above :data:`MAX_WINDOW_PX` pixels.
     """
-    if window_px % 2 == 0 or not 3 <= window_px <= LARGEST_WINDOW_PX:
+    if window_px % 2 == 0 or not 3 <= window_px <= MAX_WINDOW_PX:
         raise BadInput(
             f"A window of {window_px} pixels cannot be used.",
-            f"give its edge as an odd number of pixels from 3 to {LARGEST_WINDOW_PX}",
+            f"give its edge as an odd number of pixels from 3 to {MAX_WINDOW_PX}",
         )
 
 

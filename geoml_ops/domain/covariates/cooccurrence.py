@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from geoml_ops.core.errors import BadInput
 
 STATISTICS = ("contrast", "dissimilarity", "homogeneity", "correlation", "energy", "asm", "entropy")
-MOST_LEVELS = 256
-LARGEST_WINDOW_PX = 101
+MAX_LEVELS = 256
+MAX_WINDOW_PX = 101
 WHOLE = 2.0**32
 """Terms that are no whole numbers are rounded to this fraction: then sums are exact, whatever their order."""
 LN_2 = math.log(2.0)
@@ -30,13 +30,13 @@ def check_pairs(*, window_px: int, levels: int, low: float, high: float, distanc
         BadInput: the window is even or has no pair at this distance, there are too few or too many levels, or
             low and high are no range of numbers.
     """
-    if window_px % 2 == 0 or not 3 <= window_px <= LARGEST_WINDOW_PX:
+    if window_px % 2 == 0 or not 3 <= window_px <= MAX_WINDOW_PX:
         raise BadInput(
             f"A texture window of {window_px} pixels cannot be used.",
-            f"give its edge as an odd number of pixels from 3 to {LARGEST_WINDOW_PX}",
+            f"give its edge as an odd number of pixels from 3 to {MAX_WINDOW_PX}",
         )
-    if not 2 <= levels <= MOST_LEVELS:
-        raise BadInput(f"Texture cannot be counted in {levels} levels.", f"use 2 to {MOST_LEVELS} levels")
+    if not 2 <= levels <= MAX_LEVELS:
+        raise BadInput(f"Texture cannot be counted in {levels} levels.", f"use 2 to {MAX_LEVELS} levels")
     if not (abs(low) <= _GREATEST and abs(high) <= _GREATEST and low < high):
         raise BadInput(
             f"Levels cannot be laid between {low:g} and {high:g}.", "give low and high as two numbers, low below high"

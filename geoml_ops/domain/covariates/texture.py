@@ -19,7 +19,7 @@ from geoml_ops.core.errors import BadInput
 from geoml_ops.core.grid import Value
 from geoml_ops.domain.covariates import cooccurrence
 from geoml_ops.domain.covariates.compiling import compiled
-from geoml_ops.domain.covariates.cooccurrence import LN_2, MOST_LEVELS, STATISTICS, WHOLE
+from geoml_ops.domain.covariates.cooccurrence import LN_2, MAX_LEVELS, STATISTICS, WHOLE
 from geoml_ops.domain.covariates.naming import asked, per_input
 from geoml_ops.domain.covariates.recipe import Made, Product, Recipe, Stage
 
@@ -245,7 +245,7 @@ def _statistics(levels: int) -> Mapping[str, Product]:
 
 RECIPE = Recipe(
     reads="features",
-    products=_statistics(MOST_LEVELS),
+    products=_statistics(MAX_LEVELS),
     options=Options,
     margin_px=lambda options, _: options.window_px // 2,
     make=_make,

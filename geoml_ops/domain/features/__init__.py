@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from geoml_ops.core.bands import Contract
+from geoml_ops.domain.covariates.cooccurrence import MAX_WINDOW_PX
 from geoml_ops.domain.features.catalogue import INDICES, LEFT_OUT, Index
 from geoml_ops.domain.features.degrees import LEAST_DENOMINATOR, degree, least_denominator
-from geoml_ops.domain.features.functions import FUNCTIONS, MAX_HALO_PX, MAX_WINDOW_PX
+from geoml_ops.domain.features.functions import FUNCTIONS, MAX_HALO_PX
 from geoml_ops.domain.features.grammar import parse
 from geoml_ops.domain.features.ranges import may_overflow, range_of
 from geoml_ops.domain.features.reading import Feature, label_of, read

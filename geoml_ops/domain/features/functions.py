@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-MAX_WINDOW_PX = 101
 MAX_HALO_PX = 256
-MAX_LEVELS, MAX_COUNTED_LEVELS = 256, 16
+MAX_COUNTED_LEVELS = 16
 TEXTURE = "glcm_"
 
 

@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 
 from geoml_ops.core.errors import BadInput
-from geoml_ops.domain.features.functions import FUNCTIONS, MAX_COUNTED_LEVELS, MAX_LEVELS, MAX_WINDOW_PX
+from geoml_ops.domain.covariates.cooccurrence import MAX_WINDOW_PX, check_pairs
+from geoml_ops.domain.features.functions import FUNCTIONS, MAX_COUNTED_LEVELS
 from geoml_ops.domain.features.grammar import checked
 from geoml_ops.domain.features.tree import Name, Node, Number, Tree, walk, written
 
@@ -100,18 +101,10 @@ def _check_texture(node: Node, numbers: Mapping[str, float]) -> None:
             f"write {node.kind}(operand, 7, levels=16, low=0, high=1)",
         )
     window_px, levels, distance = (int(numbers[name]) for name in counts)
-    if not 2 <= levels <= MAX_LEVELS:
-        raise BadInput(f"{node.kind} cannot count {levels} levels.", f"use 2 to {MAX_LEVELS} levels")
-    if not numbers["low"] < numbers["high"]:
-        raise BadInput(
-            f"The levels of {node.kind} cannot lie between {numbers['low']:g} and {numbers['high']:g}.",
-            "give a low that is below high",
-        )
-    if not 1 <= distance < window_px:
-        raise BadInput(
-            f"No pixels of a window of {window_px} pixels are {distance} apart in every direction ({node.kind}).",
-            f"use a distance from 1 to {window_px - 1} pixels",
-        )
+    try:
+        check_pairs(window_px=window_px, levels=levels, low=numbers["low"], high=numbers["high"], distance=distance)
+    except BadInput as error:
+        raise BadInput(f"{node.kind} (character {node.at}): {error.fact}", error.remedy) from None
     if node.kind in _COUNTED and levels > MAX_COUNTED_LEVELS:
         raise BadInput(
             f"{node.kind} at {levels} levels counts {levels * (levels + 1) // 2} kinds of pairs, too many for a graph.",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from geoml_ops.domain.fitting.models import Codes, Features, Fitted, Weights, fit, of_fold, within
 from geoml_ops.domain.fitting.recipe import Inner
+from geoml_ops.domain.selecting.permutation import growth, losses
 
 
 @dataclass(frozen=True)
@@ -123,17 +124,10 @@ def permutation_importance(
         shuffles: repetitions, >= 1.
         rng: of the draws.
     """
-    before = brier(model.probability(features), codes)
-    found = np.zeros(features.shape[1])
-    for column in range(features.shape[1]):
-        mixed = np.tile(features, (shuffles, 1))
-        mixed[:, column] = rng.choice(donors[:, column], len(mixed))
-        found[column] = brier(model.probability(mixed), np.tile(codes, shuffles)) - before
-    return found
+    _, grown = growth(model.probability, features, codes, donors=donors, shuffles=shuffles, rng=rng)
+    return np.asarray(grown.mean(axis=0))
 
 
 def brier(probability: NDArray[np.float64], codes: Codes) -> float:
     """Returns the mean squared distance of probabilities ``(n, classes)`` from the truth, 0 to 2 (Brier 1950)."""
-    wanted = np.zeros_like(probability)
-    wanted[np.arange(len(codes)), codes] = 1.0
-    return float(np.square(probability - wanted).sum(axis=1).mean())
+    return float(losses(probability, codes).mean())

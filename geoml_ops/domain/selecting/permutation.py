@@ -7,6 +7,7 @@ feature that only names the place is as good as one that tells the class; in spa
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,8 @@ from geoml_ops.domain.selecting.rules import (
 
 ROWS = 40_000
 """Rows that are answered at once."""
-Answer = Callable[[Floats], Floats]
+Rows = NDArray[np.floating[Any]]
+Answer = Callable[[Any], Floats]
 
 
 def losses(probability: Floats, code: Codes) -> Floats:
@@ -53,7 +55,7 @@ def answer_of(build: Build, features: Floats, code: Codes, n_classes: int) -> An
 
 
 def growth(
-    answer: Answer, features: Floats, code: Codes, *, donors: Floats, shuffles: int, rng: np.random.Generator
+    answer: Answer, features: Rows, code: Codes, *, donors: Rows, shuffles: int, rng: np.random.Generator
 ) -> tuple[Floats, Floats]:
     """Returns each row's loss, and by how much it grows when a feature takes another sample's value.
 
