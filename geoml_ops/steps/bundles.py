@@ -167,8 +167,8 @@ def _head(places: Places, fitted: Fitted, evaluation: Evaluation, rows: NDArray[
         return head_graph(fitted.estimator, evaluation.family, n_features, layout), Speed(**known["speed"])
     # Models that cannot answer where a feature is missing are timed, as they serve, on pixels that have all.
     chosen = fastest(fitted.estimator, evaluation.family, n_features, rows)
-    write_json(kept, {"layout": asdict(chosen.layout), "speed": chosen.told()})
-    return chosen.content, Speed(**chosen.told())
+    write_json(kept, {"layout": asdict(chosen.layout), "speed": chosen.speed.model_dump(mode="json")})
+    return chosen.content, chosen.speed
 
 
 @dataclass(frozen=True)

@@ -56,13 +56,17 @@ class FeatureSource:
         self.content = feature_graph(self.features, self.whole)
         self._graph = Graph(self.content)
         self._opened: dict[str, Imagery] = {}
+        self._made: dict[str, tuple[Covariate, ...]] = {}
 
     def covariates(self, scene: Scene) -> tuple[Covariate, ...]:
         """Returns the covariates of a scene whose bands the features read, made now where they were not."""
         if not set(self.contract.names) - set(contract_with(self._places, self._experiment.sensor, {}).names):
             return ()
-        made = make_covariates(self._places, self._version, self._experiment, scene)
-        return tuple(c for c in made if set(self.contract.names) & {band.name for band in c.bands})
+        if scene.id not in self._made:
+            made = make_covariates(self._places, self._version, self._experiment, scene)
+            read = (c for c in made if set(self.contract.names) & {band.name for band in c.bands})
+            self._made[scene.id] = tuple(read)
+        return self._made[scene.id]
 
     def imagery(self, scene: Scene) -> Imagery:
         """Returns the bands of a scene; raises as :func:`geoml_ops.steps.imagery.imagery`."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from geoml_ops.adapters.onnx import Layout, head_graph, layouts_for
 from geoml_ops.adapters.ort import Graph
 from geoml_ops.core.errors import BadInput, Refused, TooLarge
+from geoml_ops.core.evidence import Speed
 from geoml_ops.domain.parity import TOLERANCE
 
 EDGE_PX = 128
@@ -45,36 +46,12 @@ class Chosen:
     Attributes:
         layout: of the graph.
         content: the graph's bytes, as :func:`~geoml_ops.adapters.onnx.head_graph` gives them.
-        kpx_per_s: thousand pixels per second of the graph, one thread.
-        native_kpx_per_s: the same of the model's own ``predict_proba``.
-        ratio: median over rounds of the graph's speed to the model's; above 1 the graph is faster.
-        tried: the same ratio for each layout, in the order in which they were tried; None for one that does
-            not answer as the model does, or is too large.
-        n_rows: rows that each call answered.
-        batches: thousand pixels per second in calls of so many rows, for the layout that won.
+        speed: what was measured: one thread, median over rounds.
     """
 
     layout: Layout
     content: bytes
-    kpx_per_s: float
-    native_kpx_per_s: float
-    ratio: float
-    tried: Mapping[str, float | None]
-    n_rows: int
-    batches: Mapping[int, float] = field(default_factory=dict)
-
-    def told(self) -> dict[str, Any]:
-        """Returns the measurement as plain JSON, without the graph."""
-        return {
-            "layout": str(self.layout),
-            "kpx_per_s": round(self.kpx_per_s, 2),
-            "native_kpx_per_s": round(self.native_kpx_per_s, 2),
-            "ratio": round(self.ratio, 3),
-            "tried": {name: ratio if ratio is None else round(ratio, 3) for name, ratio in self.tried.items()},
-            "n_rows": self.n_rows,
-            "batches": {str(rows): round(speed, 2) for rows, speed in self.batches.items()},
-            "threads": 1,
-        }
+    speed: Speed
 
 
 def fastest(
@@ -134,22 +111,26 @@ def fastest(
     return Chosen(
         layout=best.layout,
         content=best.content,
-        kpx_per_s=thousand / statistics.median(best.seconds[1:]),
-        native_kpx_per_s=thousand / statistics.median(natives),
-        ratio=best.ratio(natives),
-        tried=tried,
-        n_rows=len(asked),
-        batches=_batches(best.content, asked, limit_s / 4),
+        speed=Speed(
+            layout=str(best.layout),
+            kpx_per_s=round(thousand / statistics.median(best.seconds[1:]), 2),
+            native_kpx_per_s=round(thousand / statistics.median(natives), 2),
+            ratio=round(best.ratio(natives), 3),
+            tried={name: ratio if ratio is None else round(ratio, 3) for name, ratio in tried.items()},
+            n_rows=len(asked),
+            batches=_batches(best.content, asked, limit_s / 4),
+        ),
     )
 
 
-def _batches(content: bytes, rows: Rows, limit_s: float) -> dict[int, float]:
+def _batches(content: bytes, rows: Rows, limit_s: float) -> dict[str, float]:
     """Returns thousand pixels per second by rows of a call, as far as calls stay short; the better of three each."""
-    graph, found = Graph(content), {}
+    graph, found = Graph(content), dict[str, float]()
     for edge in BATCHES_PX:
         work = _call(graph, np.ascontiguousarray(np.resize(rows, (edge**2, rows.shape[1])).T)[None, :, None, :])
         first = _seconds(work)
-        found[edge**2] = edge**2 / 1e3 / min(first, *([first] if first > limit_s else [_seconds(work) for _ in "ab"]))
+        best = first if first > limit_s else min(first, _seconds(work), _seconds(work))
+        found[str(edge**2)] = round(edge**2 / 1e3 / best, 2)
         if first > limit_s:
             break
     return found

@@ -18,24 +18,14 @@ from geoml_ops.domain.world import landscape
 from geoml_ops.platform.files import sha256_of
 from geoml_ops.steps import deliver, ingest
 from geoml_ops.steps.places import Places
+from tests.versions import places_in
 
-ROOT = Path(__file__).resolve().parents[2]
 WORLD = landscape(120, 96, seed=1)
 
 
 @pytest.fixture
 def places(tmp_path: Path) -> Places:
-    workspace = tmp_path / "workspace"
-    return Places(
-        workspace=workspace,
-        store=workspace / "store",
-        remote=str(workspace / "remote"),
-        drop=tmp_path / "drop",
-        tracking_uri="",
-        model="landcover",
-        experiment=ROOT / "dags/experiments/landcover.yaml",
-        policy=ROOT / "monitoring/policies.yaml",
-    )
+    return places_in(tmp_path)
 
 
 def elevation(folder: Path, *, bands: int = 1, crs: Any = "EPSG:4326", name: str = "dem.tif") -> Path:
