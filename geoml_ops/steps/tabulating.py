@@ -115,7 +115,8 @@ def plan(places: Places, table_id: str) -> tuple[FoldPlan, ...]:
     asked += [(other, repeat) for other in others for repeat in range(other.repeats)]
     plans = tuple(
         shelf.put(plan_for(table.id, samples, each, halo_px=halo_px, repeat=repeat, block_size=measured.get(each)))
-        for each, repeat in asked
+        # An edge that was measured may be the one that a person wrote: the same folds are asked once.
+        for each, repeat in dict.fromkeys(asked)
     )
     _log.info("planned", plans=[f"{p.id} {p.method}" for p in plans], blocks=plans[0].n_blocks, samples=len(samples))
     return plans

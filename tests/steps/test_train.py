@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from datetime import timedelta
 from pathlib import Path
 
@@ -319,3 +320,12 @@ def test_a_reprocessed_acquisition_counts_once_and_another_date_counts_too() -> 
     later = first.model_copy(update={"acquired": first.acquired + timedelta(days=5)})
     assert {s.id for s in one_per_acquisition([again, first, later])} == {again.id, later.id}
     assert one_per_acquisition([first, again]) == one_per_acquisition([again, first]) == [again]
+
+
+def test_folds_that_are_asked_twice_are_cut_and_scored_once(trained: Trained, tmp_path: Path) -> None:
+    content = json.loads(trained.places.experiment.read_text())
+    again = content["folds"] | {"seed": trained.honest.rules.seed}
+    places = dataclasses.replace(trained.places, experiment=tmp_path / "experiment.yaml")
+    places.experiment.write_text(json.dumps(content | {"other_folds": [again, again | {"n_folds": 3}]}))
+    plans = train.plan(places, train.tabulate(places, trained.west.id).id)
+    assert len({plan.id for plan in plans}) == len(plans) == 3

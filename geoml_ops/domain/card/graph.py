@@ -48,8 +48,10 @@ def _value(rule: Radiometry) -> str:
 def features(bundle: Bundle) -> str:
     """Returns the features that are computed inside the graph."""
     around = f" They look at up to {bundle.halo_px} pixels around a pixel." if bundle.halo_px else ""
-    return paragraph(f"{len(bundle.features)} features, computed inside the graph from these bands.{around}") + table(
-        ("feature",), [(f"<code>{escape(text)}</code>",) for text in bundle.features]
+    texts = "; ".join(f"<code>{escape(text)}</code>" for text in bundle.features)
+    return (
+        paragraph(f"{len(bundle.features)} features, computed inside the graph from these bands.{around}")
+        + f"<p>{texts}</p>"
     )
 
 
@@ -57,8 +59,10 @@ def speed(speed: Speed | None) -> str:
     """Returns how fast the graph ran where it was exported; nothing where that was not measured."""
     if speed is None:
         return ""
-    tried = "; ".join(f"{name}: {'not equal' if v is None else f'{v:.2f}'}" for name, v in speed.tried.items())
-    batches = ", ".join(f"{int(pixels):,} pixels {found:,.0f}" for pixels, found in speed.batches.items())
+    best_first = sorted(speed.tried.items(), key=lambda item: (-(item[1] or 0.0), item[0]))
+    tried = "; ".join(f"{name}: {'not equal' if v is None else f'{v:.2f}'}" for name, v in best_first)
+    by_size = sorted(speed.batches.items(), key=lambda item: int(item[0]))
+    batches = ", ".join(f"{int(pixels):,} pixels {found:,.0f}" for pixels, found in by_size)
     at_once = f" Thousand pixels a second in calls of {batches}." if batches else ""
     threads = "1 thread" if speed.threads == 1 else f"{speed.threads} threads"
     return paragraph(
