@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoml_ops.adapters.nouns import Shelf
+from geoml_ops.core.errors import BadInput
 from geoml_ops.core.evidence import Panel, Score
 from geoml_ops.core.experiment import Experiment
 from geoml_ops.core.flow import Evaluation, FeatureTable, FoldPlan, Study
@@ -24,6 +25,24 @@ from geoml_ops.steps.studies import params_in_folds
 
 SHUFFLES = 3
 Codes = NDArray[np.int64]
+
+
+def require_plans(plans: Sequence[FoldPlan]) -> None:
+    """Lets plans pass that one table can be evaluated over: the one that counts, the random one, and any others.
+
+    Raises:
+        BadInput: they are of several tables, or the first two are not these.
+    """
+    random = [plan.method == "random" for plan in plans[:2]]
+    tables = len({plan.table for plan in plans})
+    why = f"they belong to {tables} tables" if tables > 1 else ""
+    if not why and random != [False, True]:
+        why = "the first is random" if random[:1] == [True] else "the random plan is not the second one"
+    if why:
+        raise BadInput(
+            f"{', '.join(plan.id for plan in plans) or 'nothing'} are not the plans of one table: {why}.",
+            "give the plan that counts, the random plan, and any others, as geoml train plan prints them",
+        )
 
 
 def evaluated(places: Places, plans: Sequence[FoldPlan], experiment: Experiment, family: str) -> Evaluation:

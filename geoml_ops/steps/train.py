@@ -12,7 +12,7 @@ from geoml_ops.core.flow import Evaluation, FeatureTable, FoldPlan
 from geoml_ops.domain.fitting import fit
 from geoml_ops.domain.nesting import folds_inside
 from geoml_ops.platform.log import logger
-from geoml_ops.steps.evaluating import evaluated, evaluated_choice
+from geoml_ops.steps.evaluating import evaluated, evaluated_choice, require_plans
 from geoml_ops.steps.experiments import current_experiment, experiment_of
 from geoml_ops.steps.models import builder, keep_model
 from geoml_ops.steps.places import Places
@@ -51,15 +51,7 @@ def evaluate(places: Places, plan_ids: Sequence[str], family: str) -> Evaluation
     """
     shelf = Shelf(places.nouns)
     plans = [shelf.get(FoldPlan, plan_id) for plan_id in plan_ids]
-    if (
-        len(plans) < 2
-        or len({p.table for p in plans}) != 1
-        or [p.method == "random" for p in plans[:2]] != [False, True]
-    ):
-        raise BadInput(
-            f"{', '.join(p.id for p in plans) or 'nothing'} are not the plans of one table.",
-            "give the plan that counts, the random plan, and any others, as geoml train plan prints them",
-        )
+    require_plans(plans)
     table = shelf.get(FeatureTable, plans[0].table)
     experiment = experiment_of(places, table.experiment)
     if family not in experiment.families:

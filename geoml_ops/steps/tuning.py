@@ -16,7 +16,7 @@ from geoml_ops.domain.fitting import OutOfFold, of_fold, out_of_fold
 from geoml_ops.domain.folds import materialise
 from geoml_ops.domain.nesting import folds_inside
 from geoml_ops.platform.log import logger
-from geoml_ops.steps.evaluating import SHUFFLES, evaluated_search
+from geoml_ops.steps.evaluating import SHUFFLES, evaluated_search, require_plans
 from geoml_ops.steps.experiments import experiment_of
 from geoml_ops.steps.models import builder
 from geoml_ops.steps.places import Places
@@ -81,11 +81,7 @@ def _require_plans(plans: Sequence[FoldPlan]) -> None:
     if not plans:
         raise BadInput("There is no plan to search in.", "give the plans, as geoml train plan prints them")
     require_spatial(plans[0])
-    if len({plan.table for plan in plans}) != 1 or len(plans) < 2 or plans[1].method != "random":
-        raise BadInput(
-            f"{', '.join(plan.id for plan in plans)} are not the plans of one table.",
-            "give the plan that counts, the random plan, and any others, as geoml train plan prints them",
-        )
+    require_plans(plans)
     if plans[0].n_folds > MOST_FOLDS:
         raise BadInput(
             f"{plans[0].id} ({plans[0].method}) has {plans[0].n_folds} folds; each would need a search of its own.",

@@ -39,7 +39,8 @@ def summary(
             axes.barh(rows, width, left=start, height=0.66, color=colour, label=plain(name))
             start += width
         axes.set_yticks(rows, [plain(name) for name in order], color=INK)
-        axes.set_xlabel(f"mean absolute SHAP value{f' ({unit})' if unit else ''}, summed over classes")
+        most = f"; the {MOST} largest of {len(totals)}" if len(totals) > MOST else ""
+        axes.set_xlabel(f"mean absolute SHAP value{f' ({unit})' if unit else ''}, summed over classes{most}")
         bare(axes, grid_axis="x")
         axes.set_title(title)
         figure.legend(loc="outside lower center", ncols=min(5, len(importance)), fontsize=9)
