@@ -50,7 +50,8 @@ def words(places: Places, *, sensor: str = "", find: str = "") -> list[Word]:
     found = [w for w in every if wanted in f"{w.kind} {w.name} {w.says} {w.source}".lower()]
     if not found:
         raise BadInput(
-            f"Nothing on {contract.sensor} holds {find[:60]!r}.", "try index, function, covariate, family or sensor"
+            f"Nothing on {contract.sensor} holds {find[:60]!r}.",
+            "search for index, function, covariate, family or sensor",
         )
     return found
 

@@ -25,7 +25,7 @@ def tune(
     from geoml_ops.steps import tuning as step
 
     here = places()
-    plans = plan or _newest(here)
+    plans = plan or _newest(here, family)
     asked = " ".join(["geoml tune", family, *(f"--plan {each}" for each in plans), f"--engine {engine}"])
     asked += f" --trials {trials}" if trials else ""
     asked += f" --workers {workers}" if workers else ""
@@ -60,8 +60,12 @@ def select(
     say("next: write it under selection in the experiment, so that every fold chooses for itself")
 
 
-def _newest(here: Places) -> list[str]:
-    """Returns the plans of the newest version's table; made where they are missing."""
+def _newest(here: Places, family: str = "") -> list[str]:
+    """Returns the plans of the newest version's table, made where they are missing; not before the family is known."""
+    from geoml_ops.core.errors import BadInput
     from geoml_ops.steps import train
 
+    known = train.families(here)
+    if family and family not in known:
+        raise BadInput(f"There is no family {family[:60]!r} in the experiment.", f"use one of {', '.join(known)}")
     return [plan.id for plan in train.plan(here, train.tabulate(here, train.version_for(here)).id)]

@@ -30,6 +30,7 @@ from geoml_ops.steps.models import builder, open_model
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.samples import Tabled, open_table
 from geoml_ops.steps.studies import ALL, open_trials, params_in_folds
+from geoml_ops.verbs import tuning as tuning_verbs
 from tests.versions import cube, keep_version, places_in
 
 WORLD = landscape(300, 300, seed=3)
@@ -335,3 +336,13 @@ def test_a_choice_is_made_inside_the_folds_and_leaves_as_one_gather(twice: Any) 
     graph = Graph(head_graph(fitted.estimator, "random_forest", 5))
     found = graph.head(rows.T.reshape(1, 5, 5, 10))[0].reshape(-1, 50).T
     np.testing.assert_allclose(found, fitted.estimator.predict_proba(rows), atol=1e-6)
+
+
+def test_a_family_that_is_not_there_is_refused_before_a_plan_is_cut(
+    tuned: Tuned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("geoml_ops.verbs.tuning.places", lambda: tuned.places)
+    before = sorted(p.name for p in tuned.places.nouns.rglob("*.json"))
+    with pytest.raises(BadInput, match="no family 'nonsense'"):
+        tuning_verbs.tune("nonsense")
+    assert sorted(p.name for p in tuned.places.nouns.rglob("*.json")) == before
