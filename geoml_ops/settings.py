@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -38,6 +39,18 @@ class Settings(BaseSettings):
     """Where this machine keeps things and what it allows.
 
     Relative paths are taken from the current folder. Unset places live under ``workspace``.
+
+    Attributes:
+        max_sync_pixels: of a raster that ``/classify`` answers at once; larger ones are jobs.
+        request_s: how long one request may take.
+        memory_mb: what classifying one raster may hold at a time, however large the raster.
+        threads: tiles in work at a time; their number changes no byte of a map.
+        device: ``auto`` uses an NVIDIA GPU where a session really gets one.
+        keys: file of API keys (YAML); without one the service asks for none and is for this machine only.
+        webhook_secret: that the registry signs its calls with; None where it does not call.
+        allowed_hosts: names of hosts that rasters may be fetched from, with commas between; empty for none.
+        keep_tiles_share: of the classified tiles, how many are kept as imagery for people to label.
+        keep_log_days: after which days of the prediction log are removed.
     """
 
     model_config = SettingsConfigDict(env_prefix="GEOML_", frozen=True, extra="forbid")
@@ -56,6 +69,16 @@ class Settings(BaseSettings):
     poll_s: float = Field(2.0, gt=0)
     max_upload_mb: float = Field(512.0, gt=0)
     max_pixels: int = Field(121_000_000, gt=0)
+    max_sync_pixels: int = Field(16_000_000, gt=0)
+    request_s: float = Field(60.0, gt=0)
+    memory_mb: float = Field(1024.0, ge=64)
+    threads: int = Field(2, ge=1)
+    device: Literal["auto", "cpu"] = "auto"
+    keys: Path | None = None
+    webhook_secret: str | None = None
+    allowed_hosts: str = ""
+    keep_tiles_share: float = Field(0.0, ge=0, le=1)
+    keep_log_days: int = Field(400, ge=1)
 
     def places(self) -> Places:
         """Returns the folders and addresses that steps work with, all paths absolute."""

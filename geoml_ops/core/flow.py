@@ -418,12 +418,15 @@ class Bundle(Noun):
     """One ONNX graph with its names and digest: all that a service needs. ``file`` is the graph.
 
     ``values`` holds per class its number in the legend of whoever ordered the map, None where it has none; maps hold
-    codes, which are positions in ``classes``.
+    codes, which are positions in ``classes``. ``overlap_px`` is 0 where a pixel's answer depends on what lies within
+    ``halo_px`` alone; otherwise neighbouring tiles overlap by as much and their probabilities are blended. ``golden``
+    holds small inputs with the answers that a machine has to reproduce before the bundle may serve on it; bundles of
+    before they were kept have none.
     """
 
     kind: ClassVar[str] = "bundle"
-    schema_now: ClassVar[int] = 3
-    version_of_schema: int = Field(3, alias="schema")
+    schema_now: ClassVar[int] = 4
+    version_of_schema: int = Field(4, alias="schema")
     parent_fields: ClassVar[tuple[str, ...]] = ("evaluation",)
     evaluation: str
     version: str
@@ -434,11 +437,13 @@ class Bundle(Noun):
     colours: tuple[str, ...]
     values: tuple[int | None, ...] = ()
     halo_px: int = Field(ge=0)
+    overlap_px: int = Field(0, ge=0)
     applicability: Applicability | None = None
     conformal: Conformal | None = None
     parity: Parity
     file: FileRef
     reference: FileRef
+    golden: FileRef | None = None
 
     @property
     def legend(self) -> list[dict[str, JsonValue]]:
@@ -468,6 +473,8 @@ class Bundle(Noun):
     @classmethod
     def upgraded(cls, content: dict[str, Any]) -> dict[str, Any]:
         """Until schema 3 a bundle named its sensor, and the contract was that of the program that read it."""
+        if "contract" in content:
+            return content
         contract = contract_for(content["sensor"]).subset(content["bands"])
         own = {"radiometry": Radiometry.model_validate(content["radiometry"]), "pixel_m": float(content["pixel_m"])}
         kept = {name: content[name] for name in content if name not in ("sensor", "bands", "radiometry", "pixel_m")}
@@ -587,12 +594,13 @@ class Accuracy(Noun):
 class Prediction(Noun):
     """One answered request: what came in, what answered, what went out.
 
-    Its id follows from what was asked, not from the answer: the map carries the id inside.
+    Its id follows from what was asked, not from the answer: the map carries the id inside. ``layers`` names the bands
+    of the map that were asked for; empty where all were that the model knows.
     """
 
     kind: ClassVar[str] = "prediction"
-    schema_now: ClassVar[int] = 3
-    version_of_schema: int = Field(3, alias="schema")
+    schema_now: ClassVar[int] = 4
+    version_of_schema: int = Field(4, alias="schema")
     parent_fields: ClassVar[tuple[str, ...]] = ("bundle", "scenes", "covariates")
     bundle: str
     graph_sha256: str
@@ -612,19 +620,29 @@ class Prediction(Noun):
     outside_share: float | None = Field(None, ge=0, le=1)
     mean_set_size: float | None = None
     tile_px: int = Field(128, ge=16)
+    layers: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
-        """``prediction-<16 hex digits>`` from bundle, registry number, source, tile size, covariates beside it."""
+        """``prediction-<16 hex digits>`` from bundle, registry number, source, tile size, covariates, layers."""
         asked = (self.bundle, self.model, self.number, self.source.sha256, self.tile_px)
-        return self.id_for(*asked, covariates=self.covariates)
+        return self.id_for(*asked, covariates=self.covariates, layers=self.layers)
 
     @classmethod
     def id_for(
-        cls, bundle: str, model: str, number: int, source_sha256: str, tile_px: int, covariates: tuple[str, ...] = ()
+        cls,
+        bundle: str,
+        model: str,
+        number: int,
+        source_sha256: str,
+        tile_px: int,
+        *,
+        covariates: tuple[str, ...] = (),
+        layers: tuple[str, ...] = (),
     ) -> str:
         """Returns the id that a prediction will have, before it is made."""
-        return f"{cls.kind}-{digest([bundle, model, number, source_sha256, tile_px, *covariates])[:16]}"
+        chosen = [list(layers)] if layers else []
+        return f"{cls.kind}-{digest([bundle, model, number, source_sha256, tile_px, *covariates, *chosen])[:16]}"
 
 
 # --- watch -----------------------------------------------------------------------------------
