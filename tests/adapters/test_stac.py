@@ -1,18 +1,21 @@
 """Items of scenes: valid offline, and their footprint is where the pixels are."""
 
+import re
 import socket
 from datetime import UTC, datetime
 
 import pyproj
+import pystac
 import pytest
 import shapely
 
-from geoml_ops.adapters.stac import check_item, scene_item
+from geoml_ops.adapters.stac import check_item, map_item, scene_item
 from geoml_ops.core.bands import SENTINEL_2_L1C, Radiometry
 from geoml_ops.core.errors import Refused
-from geoml_ops.core.flow import BandSource, Scene
+from geoml_ops.core.flow import BandSource, Bundle, Prediction, Scene
 from geoml_ops.core.grid import Grid
 from geoml_ops.core.noun import FileRef
+from tests.every_noun import any_noun
 
 FILE = FileRef(path="data/scenes/one/scene.tif", sha256="a" * 64, size=7)
 SCENE = Scene(
@@ -58,3 +61,43 @@ def test_a_broken_item_is_refused():
     del item["properties"]["datetime"]
     with pytest.raises(Refused, match=r"not valid: \$.properties"):
         check_item(item)
+
+
+def prediction(**changes: object) -> Prediction:
+    noun = any_noun(Prediction)
+    assert isinstance(noun, Prediction)
+    return noun.model_copy(update={"grid": SCENE.grid, **changes})
+
+
+def test_the_item_of_a_map_names_its_model_its_classes_and_its_scenes() -> None:
+    bundle = any_noun(Bundle)
+    assert isinstance(bundle, Bundle)
+    bundle = bundle.model_copy(update={"classes": ("water", "grün"), "colours": ("#0000ff", "#00ff00")})
+    made = datetime(2026, 5, 4, 3, 2, 1, tzinfo=UTC)
+    item = map_item(prediction(), bundle, [SCENE], made=made, files={"map": FILE, "outlines": FILE}, version="0.1.0")
+    said = item["properties"]
+    assert (said["datetime"], said["geoml:time_of"]) == ("2017-02-16T10:21:01Z", "acquisition")
+    assert said["geoml:bundle"] == said["processing:expression"]["expression"] == bundle.id
+    classes = item["assets"]["map"]["bands"][0]["classification:classes"]
+    assert [(c["value"], c["title"]) for c in classes] == [(0, "water"), (1, "grün"), (255, "no answer")]
+    assert all(re.fullmatch(r"[0-9A-Za-z-_]+", c["name"]) for c in classes)
+    assert item["assets"]["map"]["file:checksum"] == "1220" + "a" * 64
+    assert [link["href"] for link in item["links"] if link["rel"] == "derived_from"] == ["one.json"]
+    assert pystac.Item.from_dict(item).id == item["id"]
+    alone = map_item(prediction(), bundle, [], made=made, files={"map": FILE}, version="0.1.0")["properties"]
+    assert (alone["datetime"], alone["geoml:time_of"]) == ("2026-05-04T03:02:01Z", "answer")
+
+
+def test_a_map_across_the_antimeridian_has_two_parts_and_a_box_that_says_so() -> None:
+    grid = Grid(crs="EPSG:32660", left=600_000.0, top=5_800_000.0, pixel_m=100.0, width=2500, height=500)
+    bundle = any_noun(Bundle)
+    assert isinstance(bundle, Bundle)
+    made = datetime(2026, 5, 4, tzinfo=UTC)
+    item = map_item(prediction(grid=grid), bundle, [], made=made, files={"map": FILE}, version="0.1.0")
+    west, south, east, north = item["bbox"]
+    assert west > 178
+    assert -178 < east < -177
+    assert south < north
+    parts = shapely.geometry.shape(item["geometry"])
+    assert parts.geom_type == "MultiPolygon"
+    assert sum(part.area for part in parts.geoms) < 20

@@ -14,12 +14,19 @@ from geoml_ops.adapters.vector.reading import (
     read_points,
     read_polygons,
 )
-from geoml_ops.adapters.vector.writing import write_labels, write_polygons, write_records
+from geoml_ops.adapters.vector.writing import (
+    VECTOR_DRIVERS,
+    write_labels,
+    write_patches,
+    write_polygons,
+    write_records,
+)
 
 __all__ = [
     "MOST_BYTES",
     "MOST_POLYGONS",
     "MOST_VERTICES",
+    "VECTOR_DRIVERS",
     "Layer",
     "Points",
     "Polygons",
@@ -27,6 +34,7 @@ __all__ = [
     "read_points",
     "read_polygons",
     "write_labels",
+    "write_patches",
     "write_polygons",
     "write_records",
 ]

@@ -12,9 +12,11 @@ import shapely
 from numpy.typing import NDArray
 from pyogrio import raw
 
-from geoml_ops.core.errors import StorageFull
+from geoml_ops.core.errors import BadInput, StorageFull
 from geoml_ops.platform.files import whole_file
 from geoml_ops.platform.space import is_full
+
+VECTOR_DRIVERS: Mapping[str, str] = {".gpkg": "GPKG", ".fgb": "FlatGeobuf"}
 
 
 def write_polygons(
@@ -64,8 +66,37 @@ def write_records(
     _write(path, geometries, columns, crs, layer=layer, kind="Point")
 
 
+def write_patches(
+    path: Path, polygons: NDArray[np.object_], columns: Mapping[str, NDArray[Any]], crs: str, layer: str
+) -> None:
+    """Writes polygons with their attributes as a GeoPackage or, by its name, a FlatGeobuf; whole or absent.
+
+    Args:
+        path: ``….gpkg`` or ``….fgb``.
+        polygons: shapely polygons.
+        columns: one value for each.
+        crs: ``EPSG:<code>``.
+        layer: name of the layer.
+
+    Raises:
+        BadInput: the name ends in neither.
+        StorageFull: no space left; an older file under ``path`` is untouched.
+    """
+    driver = VECTOR_DRIVERS.get(path.suffix.lower())
+    if driver is None:
+        raise BadInput(f"{path.name[:60]} is neither a GeoPackage nor a FlatGeobuf.", "let it end in .gpkg or .fgb")
+    _write(path, polygons, columns, crs, layer=layer, kind="Polygon", driver=driver)
+
+
 def _write(
-    path: Path, geometries: NDArray[np.object_], columns: Mapping[str, NDArray[Any]], crs: str, *, layer: str, kind: str
+    path: Path,
+    geometries: NDArray[np.object_],
+    columns: Mapping[str, NDArray[Any]],
+    crs: str,
+    *,
+    layer: str,
+    kind: str,
+    driver: str = "GPKG",
 ) -> None:
     # GeoPackages carry the time of their last change.
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2000-01-01T00:00:00.000Z"})
@@ -79,7 +110,7 @@ def _write(
                     fields=np.asarray(list(columns), dtype=object),
                     geometry_type=kind,
                     crs=crs,
-                    driver="GPKG",
+                    driver=driver,
                     layer=layer,
                 )
             except Exception as error:
