@@ -11,6 +11,7 @@ from rasterio.enums import ColorInterp
 from rio_cogeo.cogeo import cog_validate
 
 from geoml_ops.adapters import cog
+from geoml_ops.adapters.cog import assembly, numbers
 from geoml_ops.core.errors import Refused, StorageFull, TooLarge
 from geoml_ops.core.grid import Grid
 from geoml_ops.domain.tiling import Layers
@@ -99,7 +100,7 @@ def test_a_full_disk_has_a_name_and_leaves_the_old_map(tmp_path: Path, monkeypat
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(cog, "copy", full)
+    monkeypatch.setattr(assembly, "check_map", full)
     with pytest.raises(StorageFull, match=r"map\.tif"):
         write(tmp_path / "map.tif")
     assert sha256_of(tmp_path / "map.tif") == before
@@ -107,14 +108,28 @@ def test_a_full_disk_has_a_name_and_leaves_the_old_map(tmp_path: Path, monkeypat
 
 
 def test_a_map_that_reads_back_differently_never_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = cog.copy
+    real = assembly.check_map
 
-    def cut(source: object, target: str, **options: object) -> None:
-        real(source, target, **options)
-        with rasterio.open(target, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as damaged:
+    def cut(part: Path, *said: object) -> None:
+        with rasterio.open(part, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as damaged:
             damaged.write(np.zeros((10, 10), np.uint8), 1, window=rasterio.windows.Window(300, 300, 10, 10))
+        real(part, *said)
 
-    monkeypatch.setattr(cog, "copy", cut)
+    monkeypatch.setattr(assembly, "check_map", cut)
+    with pytest.raises(Refused, match="read back"):
+        write(tmp_path / "map.tif")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_map_that_lost_its_end_never_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = assembly.check_map
+
+    def cut(part: Path, *said: object) -> None:
+        with part.open("r+b") as file:
+            file.truncate(part.stat().st_size - 100)
+        real(part, *said)
+
+    monkeypatch.setattr(assembly, "check_map", cut)
     with pytest.raises(Refused, match="read back"):
         write(tmp_path / "map.tif")
     assert list(tmp_path.iterdir()) == []
@@ -146,7 +161,7 @@ def test_every_layer_is_a_band_that_says_what_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("n_members", [1, 2, 5])
 def test_the_colours_of_the_classes_stay_in_a_map_of_many_bands(tmp_path: Path, n_members: int) -> None:
-    layers, grid = knowing(n_members=n_members)
+    layers, grid = knowing(700, 1100, n_members=n_members)
     cog.write_map(tmp_path / "map.tif", layers, grid, names=NAMES, colours=COLOURS, tags=TAGS)
     for options in ({}, {"overview_level": 0}, {"overview_level": 1}):
         with rasterio.Env(GDAL_PAM_ENABLED="NO"), rasterio.open(tmp_path / "map.tif", **options) as source:
@@ -183,18 +198,21 @@ def test_a_small_map_without_overviews_is_whole_as_well(tmp_path: Path) -> None:
         assert source.colormap(1)[0] == (0x2A, 0x6F, 0xBB, 255)
 
 
-def test_layers_that_do_not_fit_the_grid_or_are_too_many_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_layers_that_do_not_fit_the_grid_are_refused(tmp_path: Path) -> None:
     layers, grid = knowing(40, 30)
     bent = Layers(layers.classes, layers.confidence, layers.set_size.T)
     with pytest.raises(ValueError, match="set_size"):
         cog.write_map(tmp_path / "map.tif", bent, grid, names=NAMES, colours=COLOURS, tags=TAGS)
-    monkeypatch.setattr(cog, "MAX_SAMPLES", 6000)
-    with pytest.raises(TooLarge, match="1200 pixels in 6 bands; the limit is 1000"):
-        cog.write_map(tmp_path / "map.tif", layers, grid, names=NAMES, colours=COLOURS, tags=TAGS)
-    cog.write_map(tmp_path / "map.tif", Layers(layers.classes, layers.confidence), grid, names=NAMES, colours=COLOURS,
-                  tags=TAGS)  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_more_numbers_than_a_file_holds_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, confidence, grid = world(40, 30)
+    cog.write_numbers(tmp_path / "numbers.tif", confidence[np.newaxis], grid, ["confidence"], TAGS)
+    monkeypatch.setattr(numbers, "MAX_NUMBERS", 1000)
+    with pytest.raises(TooLarge, match="1200 numbers in one file; the limit is 1000"):
+        cog.write_numbers(tmp_path / "more.tif", confidence[np.newaxis], grid, ["confidence"], TAGS)
+    assert [p.name for p in tmp_path.iterdir()] == ["numbers.tif"]
 
 
 def test_a_map_of_a_whole_palette_keeps_all_its_colours(tmp_path: Path) -> None:
