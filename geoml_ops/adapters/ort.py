@@ -7,6 +7,7 @@ house's inputs and outputs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +20,14 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from geoml_ops.core.errors import BadInput, GeomlError, Refused, TooLarge
+from geoml_ops.platform.deadlines import Deadlines
 
 MAX_BYTES = 256 * 2**20
 MAX_PIXELS = 2**24
+MAX_FIXED = 2**26
+"""Numbers of one array inside a graph that is there whatever is asked: a few bytes can ask for any size."""
+RUN_S, PIXEL_S = 30.0, 2e-4
+"""How long one call may take, and more for each pixel; a graph that takes longer is ended."""
 MANY_NODES = 1000
 _TREES = "ai.onnx.ml"
 ALLOWED: dict[str, frozenset[str]] = {
@@ -172,8 +178,27 @@ class Graph:
         n_pixels = array.size // self.n_bands
         if n_pixels > MAX_PIXELS:
             raise TooLarge(f"{n_pixels} pixels at once, the limit is {MAX_PIXELS}.", "cut the array into tiles")
-        with _as_refusal("fails while it runs"):
-            return list(self._session.run(wanted, {source: array}))
+        with _as_refusal("fails while it runs"), _ended_after(RUN_S + n_pixels * PIXEL_S) as options:
+            return list(self._session.run(wanted, {source: array}, options))
+
+
+_watch = Deadlines()
+
+
+@contextmanager
+def _ended_after(seconds: float) -> Iterator[onnxruntime.RunOptions]:
+    options = onnxruntime.RunOptions()
+
+    def end() -> None:
+        options.terminate = True
+
+    with _watch.over(seconds, end):
+        try:
+            yield options
+        except Exception:
+            if options.terminate:
+                raise Refused(f"The graph ran longer than {seconds:.0f} s and was ended.") from None
+            raise
 
 
 @contextmanager
@@ -210,8 +235,17 @@ def _checked(content: bytes) -> onnx.ModelProto:
         model = onnx.load_model_from_string(content)
         _refuse_reach(model)
         _refuse_signature(model)
-        onnx.checker.check_model(model, full_check=True)
+        onnx.checker.check_model(model)
+        _refuse_growth(onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True))
     return model
+
+
+def _refuse_growth(inferred: onnx.ModelProto) -> None:
+    for value in inferred.graph.value_info:
+        _, dims = _shape(value)
+        fixed = math.prod(dim for dim in dims if dim > 0)
+        if fixed > MAX_FIXED:
+            raise Refused(f"The graph makes an array of {fixed} numbers whatever is asked; the limit is {MAX_FIXED}.")
 
 
 def _refuse_reach(model: onnx.ModelProto) -> None:

@@ -14,7 +14,7 @@ from geoml_ops.adapters.raster.opening import Limits, opened
 from geoml_ops.core.errors import BadInput
 
 #: Nothing is held but one strip, so a map may be as large as a continent.
-MAP_LIMITS = Limits(file_bytes=1 << 40, side_px=4_000_000, pixels=10**13)
+MAP_LIMITS = Limits(file_bytes=1 << 40, side_px=4_000_000, pixels=10**13, blocks=1 << 24, ratio=1 << 20, jpeg=True)
 _STRIP_PX = 1 << 23
 _STRIP_BYTES = 256 << 20
 

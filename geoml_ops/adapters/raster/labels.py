@@ -23,7 +23,7 @@ from geoml_ops.adapters.raster.opening import Limits, opened
 from geoml_ops.core.errors import BadInput, TooLarge
 from geoml_ops.core.grid import Bounds
 
-LABEL_LIMITS = Limits(file_bytes=16 << 30, side_px=1_000_000, pixels=10**11)
+LABEL_LIMITS = Limits(file_bytes=16 << 30, side_px=1_000_000, pixels=10**11, blocks=1 << 24, ratio=1 << 16, jpeg=True)
 MOST_CODES = 65_536
 MOST_PX = 1 << 24
 _COUNTED_PX = 1 << 22

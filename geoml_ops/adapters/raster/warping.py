@@ -77,7 +77,7 @@ def warped(
     within(width * height * 8, limits.decoded_bytes, f"bytes of {called} on the grid")
     to = rasterio.Affine(grid.pixel_m, 0.0, grid.left - edge, 0.0, -grid.pixel_m, grid.top + edge)
     how = Resampling.bilinear if smooth else Resampling.nearest
-    with opened(path, limits) as source:
+    with opened(path, limits, OVERVIEW_LEVEL="NONE") as source:
         if source.crs is None:
             raise BadInput(f"{called} has no CRS.", "name a CRS that EPSG lists")
         options = {"crs": rasterio.CRS.from_epsg(grid.epsg), "transform": to, "width": width, "height": height}
