@@ -1,0 +1,33 @@
+"""What ground looked like and what was answered there, in a few numbers: the evidence that monitoring compares.
+
+Tiles in columns (:func:`sketch_tiles`), and counts that add up exactly however the ground was cut (:func:`tally`).
+"""
+
+from geoml_ops.domain.sketch.bands import MOST_BYTES, Sketch, empty, from_bytes, from_text, sketch, sketch_bands
+from geoml_ops.domain.sketch.bins import N_BINS, Bins, bins_of
+from geoml_ops.domain.sketch.tally import CONFIDENCE_BINS, Place, Tally, tally, tally_from, tally_tiles, total
+from geoml_ops.domain.sketch.tiles import Columns, edge_density, edges_of, sketch_tiles
+
+__all__ = [
+    "CONFIDENCE_BINS",
+    "MOST_BYTES",
+    "N_BINS",
+    "Bins",
+    "Columns",
+    "Place",
+    "Sketch",
+    "Tally",
+    "bins_of",
+    "edge_density",
+    "edges_of",
+    "empty",
+    "from_bytes",
+    "from_text",
+    "sketch",
+    "sketch_bands",
+    "sketch_tiles",
+    "tally",
+    "tally_from",
+    "tally_tiles",
+    "total",
+]
