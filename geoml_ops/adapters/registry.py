@@ -1,13 +1,16 @@
 """The model registry over HTTP: which model is champion, and its files, each checked by digest.
 
 Only MLflow's REST interface is used, so that a service needs no training tool. A registered version
-holds three files (:data:`FILES`) and two tags: ``geoml.id``, the bundle, and ``geoml.graph_sha256``.
+holds three files (:data:`FILES`), golden tiles where its bundle names some, and two tags: ``geoml.id``,
+the bundle, and ``geoml.graph_sha256``. What the bundle says of a file bounds how much of it is read.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +24,15 @@ from geoml_ops.core.errors import BadInput, NotFound, Refused, TooLarge, Unavail
 from geoml_ops.core.flow import Bundle
 from geoml_ops.platform.files import whole_file, whole_folder
 
-GRAPH, NOUN, REFERENCE = "model.onnx", "bundle.json", "reference.json"
+GRAPH, NOUN, REFERENCE, GOLDEN = "model.onnx", "bundle.json", "reference.json", "golden.tiles"
 FILES = (GRAPH, REFERENCE, NOUN)
+"""Of every bundle; :func:`files_of` says which one has."""
 MAX_BYTES = 256 * 2**20
+MAX_NOUN_BYTES = 16 * 2**20
+MAX_DOWNLOAD_S = 300.0
 # What content of an older schema, altered so that it cannot be brought to today's, fails with.
 _NO_NOUN = (ValueError, ValidationError, LookupError, TypeError, AttributeError, BadInput)
+_BUNDLE, _SHA256 = re.compile(r"bundle-[0-9a-f]{16}"), re.compile(r"[0-9a-f]{64}")
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
@@ -54,11 +61,18 @@ class Opened:
         bundle: the noun.
         graph: bytes of the ONNX file.
         folder: where the files are.
+        golden: bytes of its golden tiles; None where it has none.
     """
 
     bundle: Bundle
     graph: bytes
     folder: Path
+    golden: bytes | None = None
+
+
+def files_of(bundle: Bundle) -> tuple[str, ...]:
+    """Returns the names of the files that a bundle is opened from."""
+    return (*FILES, GOLDEN) if bundle.golden else FILES
 
 
 class Registry:
@@ -97,7 +111,11 @@ class Registry:
         version = content.get("model_version", {})
         tags = {tag["key"]: tag["value"] for tag in version.get("tags", [])}
         try:
-            return Release(model, int(version["version"]), tags["geoml.id"], tags["geoml.graph_sha256"])
+            release = Release(model, int(version["version"]), tags["geoml.id"], tags["geoml.graph_sha256"])
+            # Both become names of folders; no bundle is named otherwise.
+            if not (_BUNDLE.fullmatch(release.bundle) and _SHA256.fullmatch(release.graph_sha256)):
+                raise KeyError("a proper geoml.id and geoml.graph_sha256")
+            return release
         except KeyError as error:
             raise Refused(
                 f"Version {version.get('version')} of {model!r} lacks {error}: it was not published by this platform.",
@@ -107,17 +125,23 @@ class Registry:
     def fetch(self, release: Release, bundles: Path) -> Opened:
         """Returns a release's bundle from ``bundles``, fetched first where it is not there whole.
 
+        Bundles of one graph share its folder: a later one lies in a folder of its own inside, so that the one that
+        serves can be opened again whatever is tried meanwhile.
+
         Raises:
             Refused: a file is not what its digest says; nothing of it is kept.
-            Unavailable: the registry does not answer.
+            TooLarge: a file is larger than its bundle says, or than is read at all.
+            Unavailable: the registry does not answer, or not in :data:`MAX_DOWNLOAD_S`.
         """
         try:
             return open_bundle(bundles, release.graph_sha256, release.bundle)
         except (NotFound, Refused):
             pass
-        files = {name: self._file(release, name) for name in FILES}
+        files = self._files(release)
         _checked(files, release.graph_sha256, release.bundle)
         folder = bundles / release.graph_sha256
+        if _holds_another(bundles, release):
+            folder = folder / release.bundle
         with whole_folder(folder) as part:
             for name, content in files.items():
                 (part / name).write_bytes(content)
@@ -127,7 +151,15 @@ class Registry:
                     repaired.write_bytes(content)
         return open_bundle(bundles, release.graph_sha256, release.bundle)
 
-    def _file(self, release: Release, name: str) -> bytes:
+    def _files(self, release: Release) -> dict[str, bytes]:
+        end = time.monotonic() + MAX_DOWNLOAD_S
+        files = {NOUN: self._file(release, NOUN, MAX_NOUN_BYTES, end)}
+        # Only a bundle that is the right one may say how large its files are.
+        for name, size in _sizes(_noun(files[NOUN], release.bundle)).items():
+            files[name] = self._file(release, name, min(size, MAX_BYTES), end)
+        return files
+
+    def _file(self, release: Release, name: str, most: int, end: float) -> bytes:
         question = {"name": release.model, "version": str(release.number), "path": name}
         content = bytearray()
         try:
@@ -139,8 +171,10 @@ class Registry:
                     )
                 for chunk in answer.iter_bytes():
                     content += chunk
-                    if len(content) > MAX_BYTES:
-                        raise TooLarge(f"{name} of {release.model} {release.number} exceeds {MAX_BYTES} bytes.")
+                    if len(content) > most:
+                        raise TooLarge(f"{name} of {release.model} {release.number} exceeds {most} bytes.")
+                    if time.monotonic() > end:
+                        raise Unavailable(f"{release.model} {release.number} did not come in {MAX_DOWNLOAD_S:.0f} s.")
         except httpx.HTTPError as error:
             raise _silent(error) from None
         return bytes(content)
@@ -160,33 +194,64 @@ def open_bundle(bundles: Path, graph_sha256: str, bundle: str) -> Opened:
         Refused: a file was altered.
     """
     folder = bundles / graph_sha256
+    if (folder / bundle).is_dir():
+        folder = folder / bundle
     try:
-        files = {name: (folder / name).read_bytes() for name in FILES}
+        files = {NOUN: (folder / NOUN).read_bytes()}
+        known = _noun(files[NOUN], bundle)
+        files |= {name: (folder / name).read_bytes() for name in files_of(known) if name != NOUN}
     except OSError:
         raise NotFound(
             f"The bundle {bundle} is not kept on this machine.", "let the service reach the registry"
         ) from None
-    return Opened(_checked(files, graph_sha256, bundle), files[GRAPH], folder)
+    return Opened(_checked(files, graph_sha256, bundle), files[GRAPH], folder, files.get(GOLDEN))
+
+
+def _holds_another(bundles: Path, release: Release) -> bool:
+    """Says whether the folder of a release's graph holds another bundle of the same graph, whole."""
+    try:
+        other = Bundle.from_json(json.loads((bundles / release.graph_sha256 / NOUN).read_bytes())).id
+        return other != release.bundle and bool(open_bundle(bundles, release.graph_sha256, other))
+    except (*_NO_NOUN, OSError, NotFound, Refused):
+        return False
+
+
+def _noun(content: bytes, bundle: str) -> Bundle:
+    try:
+        noun = Bundle.from_json(json.loads(content))
+    except _NO_NOUN:
+        raise Refused(f"{NOUN} of {bundle} is not a bundle this platform wrote.", "publish the model again") from None
+    _require_same(bundle, NOUN, noun.id, bundle)
+    return noun
+
+
+def _sizes(noun: Bundle) -> dict[str, int]:
+    """Returns how many bytes each file has beside the noun."""
+    sizes = {REFERENCE: noun.reference.size, GRAPH: noun.file.size}
+    return {**sizes, GOLDEN: noun.golden.size} if noun.golden else sizes
 
 
 def _checked(files: Mapping[str, bytes], graph_sha256: str, bundle: str) -> Bundle:
-    try:
-        noun = Bundle.from_json(json.loads(files[NOUN]))
-    except _NO_NOUN:
-        raise Refused(f"{NOUN} of {bundle} is not a bundle this platform wrote.", "publish the model again") from None
-    found = {GRAPH: _sha256(files[GRAPH]), REFERENCE: _sha256(files[REFERENCE])}
-    for what, is_so, should in (
-        (NOUN, noun.id, bundle),
+    noun = _noun(files[NOUN], bundle)
+    found = {name: _sha256(content) for name, content in files.items()}
+    rules = [
         (f"the digest of {GRAPH}", found[GRAPH], graph_sha256),
         (f"the digest of {GRAPH} in {NOUN}", noun.file.sha256, graph_sha256),
         (f"the digest of {REFERENCE}", found[REFERENCE], noun.reference.sha256),
-    ):
-        if is_so != should:
-            raise Refused(
-                f"A file of {bundle} was altered: {what} is {is_so[:23]}, it should be {should[:23]}.",
-                "publish the model again",
-            )
+    ]
+    if noun.golden:
+        rules.append((f"the digest of {GOLDEN}", found[GOLDEN], noun.golden.sha256))
+    for what, is_so, should in rules:
+        _require_same(bundle, what, is_so, should)
     return noun
+
+
+def _require_same(bundle: str, what: str, is_so: str, should: str) -> None:
+    if is_so != should:
+        raise Refused(
+            f"A file of {bundle} was altered: {what} is {is_so[:23]}, it should be {should[:23]}.",
+            "publish the model again",
+        )
 
 
 def _sha256(content: bytes) -> str:

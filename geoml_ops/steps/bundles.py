@@ -19,7 +19,7 @@ from geoml_ops.adapters.mlm import model_item
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.onnx import Layout, bundle_graph, head_graph
 from geoml_ops.adapters.ort import Answer, Graph
-from geoml_ops.adapters.registry import GRAPH, NOUN, REFERENCE, open_bundle
+from geoml_ops.adapters.registry import GOLDEN, GRAPH, NOUN, REFERENCE, open_bundle
 from geoml_ops.core.bands import Contract
 from geoml_ops.core.errors import NotFound, Refused
 from geoml_ops.core.evidence import Speed
@@ -34,6 +34,7 @@ from geoml_ops.steps import ground
 from geoml_ops.steps.applying import area_of, sets_of
 from geoml_ops.steps.experiments import experiment_of
 from geoml_ops.steps.features import FeatureSource
+from geoml_ops.steps.golden import golden_tiles
 from geoml_ops.steps.layouts import fastest
 from geoml_ops.steps.models import open_model
 from geoml_ops.steps.places import Places
@@ -95,6 +96,7 @@ def make_bundle(places: Places, evaluation: Evaluation) -> Bundle:
     parity.require(agreement)
     with whole_folder(places.bundles / hashlib.sha256(content).hexdigest()) as part:
         (part / GRAPH).write_bytes(content)
+        (part / GOLDEN).write_bytes(golden_tiles([tile.around for tile in tiles], graph, source.halo_px))
         write_json(part / REFERENCE, ground.reference(tiles, contract.names, evaluation.classes, graph.run))
         bundle = Bundle(
             evaluation=evaluation.id,
@@ -111,12 +113,13 @@ def make_bundle(places: Places, evaluation: Evaluation) -> Bundle:
             parity=agreement,
             file=_file(part / GRAPH),
             reference=_file(part / REFERENCE),
+            golden=_file(part / GOLDEN),
         )
         write_json(part / NOUN, bundle.as_json())
         write_json(part / SPEED, speed.model_dump(mode="json"))
         write_json(part / ITEM, _item(places, bundle, evaluation, version, contract))
         write_text(part / CARD, card_of(places, bundle, speed=speed))
-        made = {name: (part / name).read_bytes() for name in (GRAPH, REFERENCE, NOUN, ITEM, CARD, SPEED)}
+        made = {name: (part / name).read_bytes() for name in (GRAPH, GOLDEN, REFERENCE, NOUN, ITEM, CARD, SPEED)}
     _repair(places.bundles / bundle.file.sha256, made)
     return Shelf(places.nouns).put(bundle)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from geoml_ops.adapters.mlflow import Tracking, write_mlmodel
 from geoml_ops.adapters.nouns import Shelf
-from geoml_ops.adapters.registry import FILES, GRAPH, open_bundle
+from geoml_ops.adapters.registry import GRAPH, files_of, open_bundle
 from geoml_ops.core.errors import BadInput, NotFound
 from geoml_ops.core.flow import Bundle, Entry, Evaluation, Judgement, kind_of
 from geoml_ops.platform.files import write_text
@@ -84,8 +84,10 @@ def register(places: Places, bundle_id: str) -> Entry:
             run_id = record_run(places, evaluation)
             with tempfile.TemporaryDirectory() as parent:
                 folder = Path(parent)
-                for name in (*FILES, CARD, ITEM):
+                for name in files_of(bundle):
                     shutil.copyfile(opened.folder / name, folder / name)
+                for name in (CARD, ITEM):
+                    shutil.copyfile(places.bundles / bundle.file.sha256 / name, folder / name)
                 _write_mlmodel(folder, bundle)
                 tags = {
                     "geoml.graph_sha256": bundle.file.sha256,
