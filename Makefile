@@ -9,7 +9,7 @@ PYTHON     ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 export OMP_NUM_THREADS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sample demo test up down status lint types contracts check full bench speed lock clean
+.PHONY: help setup sample demo test up down status lint types contracts check full bench speed lock vendor clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -66,6 +66,9 @@ speed: $(STAMP) ## write docs/speed.md from the figures of make bench
 
 lock: ## rewrite requirements.lock from pyproject.toml (needs the network)
 	@$(PYTHON) infra/lock.py
+
+vendor: ## rewrite serving/page/vendor from infra/vendor/package-lock.json (needs npm and the network)
+	@$(PYTHON) infra/vendor/vendor.py
 
 clean: down ## remove everything made at run time except the environment
 	@find $(WORKSPACE) -mindepth 1 -maxdepth 1 ! -name venv -exec rm -rf {} +

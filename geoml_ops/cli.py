@@ -12,35 +12,41 @@ import typer
 
 from geoml_ops.core.errors import GeomlError
 from geoml_ops.settings import CHECKOUT, Settings, be_quiet
-from geoml_ops.terminal import places, say, settings, show
-from geoml_ops.verbs import accuracy, explaining, features, ingest, judging, publish, train, tuning, watch
+from geoml_ops.terminal import places, say, show
+from geoml_ops.verbs import (
+    accuracy,
+    classify,
+    explaining,
+    features,
+    ingest,
+    judging,
+    keys,
+    publish,
+    train,
+    tuning,
+    watch,
+)
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="One loop, four verbs: ingest, train, publish, watch."
 )
-for _verb in (ingest, train, publish, watch, accuracy, features):
+for _verb in (ingest, train, publish, watch, accuracy, features, keys):
     app.add_typer(_verb.app, name=_verb.__name__.rpartition(".")[2])
 
 
-for _command in (judging.folds, judging.audit, judging.gate, tuning.tune, tuning.select, explaining.explain):
+for _command in (
+    judging.folds,
+    judging.audit,
+    judging.gate,
+    tuning.tune,
+    tuning.select,
+    explaining.explain,
+    classify.classify,
+):
     app.command()(_command)
 
 
 # --- classify, trace -------------------------------------------------------------------------
-
-
-@app.command()
-def classify(
-    raster: Annotated[Path, typer.Argument(help="a GeoTIFF with named bands", exists=True, dir_okay=False)],
-    out: Annotated[Path, typer.Option("--out", "-o", help="where the map goes")] = Path("map.tif"),
-    url: Annotated[str, typer.Option(help="address of the service; this machine's stack if left out")] = "",
-) -> None:
-    """Send a raster to the service and keep the map."""
-    from geoml_ops import client
-
-    answer = client.classify(url or settings().service_url, raster, out)
-    print(json.dumps(answer))
-    say(f"next: geoml trace {out} --at EASTING,NORTHING")
 
 
 @app.command()

@@ -48,6 +48,7 @@ class Settings(BaseSettings):
         device: ``auto`` uses an NVIDIA GPU where a session really gets one.
         keys: file of API keys (YAML); without one the service asks for none and is for this machine only.
         webhook_secret: that the registry signs its calls with; None where it does not call.
+        slower_times: how many times as long as the one before it a new model may take for requests of the same size.
         allowed_hosts: names of hosts that rasters may be fetched from, with commas between; empty for none.
         keep_tiles_share: of the classified tiles, how many are kept as imagery for people to label.
         keep_log_days: after which days of the prediction log are removed.
@@ -76,6 +77,7 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu"] = "auto"
     keys: Path | None = None
     webhook_secret: str | None = None
+    slower_times: float = Field(3.0, gt=1)
     allowed_hosts: str = ""
     keep_tiles_share: float = Field(0.0, ge=0, le=1)
     keep_log_days: int = Field(400, ge=1)

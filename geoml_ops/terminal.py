@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+import time
+from collections.abc import Callable
 
 from geoml_ops.core.noun import Noun
 from geoml_ops.settings import Settings, be_quiet
@@ -19,6 +21,39 @@ def show(*nouns: Noun) -> None:
     """Writes nouns to stdout, one JSON object per line, each with its id."""
     for noun in nouns:
         print(json.dumps({"id": noun.id, "kind": noun.kind, **noun.as_json()}, ensure_ascii=False))
+
+
+def progress(what: str) -> Callable[[int, int], None]:
+    """Returns what to call with the work that is done and all of it: one line that is written over, on stderr.
+
+    Where nobody looks (no terminal) there is a line for each tenth.
+    """
+    began, told, live = time.monotonic(), [-1], sys.stderr.isatty()
+
+    def show_progress(done: int, total: int) -> None:
+        share = done / total if total else 0.0
+        step = int(share * (1000 if live else 10))
+        if step == told[0]:
+            return
+        told[0] = step
+        spent = time.monotonic() - began
+        left = f", about {_duration(spent * (1 - share) / share)} left" if 0 < share < 1 else ""
+        line = f"{what} {share:4.0%}, {_duration(spent)}{left}"
+        end = "\n" if not live or share >= 1 else ""
+        print(f"\r{line:60}" if live else line, end=end, file=sys.stderr, flush=True)
+
+    return show_progress
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return (
+        f"{minutes // 60} h {minutes % 60} min"
+        if minutes >= 60
+        else f"{minutes} min {rest} s"
+        if minutes
+        else f"{rest} s"
+    )
 
 
 def settings() -> Settings:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import secrets
 from pathlib import Path
@@ -21,6 +22,8 @@ def contents(known: dict[str, str]) -> dict[str, str]:
     """
     airflow = known.get("airflow_database_password") or secrets.token_urlsafe(24)
     mlflow = known.get("mlflow_database_password") or secrets.token_urlsafe(24)
+    operator = known.get("service_operator_key") or f"geoml_{secrets.token_urlsafe(32)}"
+    row = {"name": "operator", "role": "operator", "sha256": hashlib.sha256(operator.encode()).hexdigest()}
     fresh = {
         "postgres_password": secrets.token_urlsafe(24),
         "airflow_database_password": airflow,
@@ -31,6 +34,9 @@ def contents(known: dict[str, str]) -> dict[str, str]:
         "airflow_passwords": json.dumps({"admin": secrets.token_urlsafe(12)}),
         "mlflow_database_password": mlflow,
         "mlflow_database": f"postgresql+psycopg2://mlflow:{mlflow}@postgres:5432/mlflow",
+        # The service is given digests only; the operator's own key stays in the folder.
+        "service_operator_key": operator,
+        "service_keys": f"keys:\n- {json.dumps(row)}",
     }
     return fresh | known
 

@@ -1,192 +1,239 @@
 """The guard in front of the service: what is not expected does not get in.
 
-Pure ASGI, before any route: methods and paths from a list, a declared and bounded body, the right
-type, the first bytes of a TIFF, no coding, no waiting for a body that does not come. It also gives
-every answer its headers and its request id.
+Pure ASGI, before any route and before BentoML: doors from a table, a key where one is needed, a declared and bounded
+body of the right kind, no coding, no waiting for bytes that do not come, no work without an end. It also gives every
+answer its headers and its request id, and answers the questions of whoever watches the process.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import re
+import time
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
-from serving.schemas import TooSlow, error_body
+from serving.bodies import BODY_S, LEAST_BYTES_PER_S, Flow, Receive, Send, headers_of, judge_body
+from serving.caller import Caller
+from serving.doors import RANK, Door, Doors
+from serving.keys import Found, Keyring, is_loopback, presented_in
+from serving.lanes import Lanes
+from serving.quotas import OverQuota, Quotas
+from serving.refusal import Headers, Refusal, refused, said
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 Readiness = Callable[[], tuple[bool, dict[str, Any]]]
+Scope = MutableMapping[str, Any]
 
-READ_ONLY = re.compile(
-    r"/|/page/[a-z.]{1,40}|/dashboard(?:/[A-Za-z0-9._/-]{0,200})?|/model|/predictions|/livez|/healthz|/readyz|/metrics"
-    r"|/predictions/prediction-[0-9a-f]{16}/(?:map\.png|map\.tif|at)"
-)
-UPLOAD = "/classify"
-TYPES = frozenset({"image/tiff", "application/octet-stream"})
-MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-UPLOADS_AT_ONCE = 8
-WAIT_S = 10.0
 _STRICT = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 # Reports are pages made elsewhere with code of their own inside; they may not reach beyond this origin.
 _REPORTS = (
-    "default-src 'self' 'unsafe-inline' blob: data:; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'self' http://127.0.0.1:* http://localhost:*"
+    b"default-src 'self' 'unsafe-inline' blob: data:; base-uri 'none'; form-action 'none'; "
+    b"frame-ancestors 'self' http://127.0.0.1:* http://localhost:*"
 )
+_ALWAYS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+)
+#: Answered here, so that no model, disk or queue can make a living process look dead.
+_ALIVE, _HEALTH, _READY = "livez", "healthz", "readyz"
+_NO_KEYS = "This service has no file of keys, so it answers requests to the loopback address only."
 
 
-class _Refusal(Exception):
-    def __init__(self, status: HTTPStatus, message: str, *headers: tuple[bytes, bytes]) -> None:
-        super().__init__(message)
-        self.status, self.message, self.headers = status, message, list(headers)
+class Observe(Protocol):
+    """Is told of every answer."""
+
+    def __call__(self, door: str, status: int, seconds: float) -> None:
+        """Counts one answer: the door's name (empty for none), its status, how long it took."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the guard judges by.
+
+    Attributes:
+        max_bytes: the largest raster that is accepted.
+        request_s: how long work may take once the body is here.
+    """
+
+    max_bytes: int
+    request_s: float = 60.0
+
+
+def unobserved(door: str, status: int, seconds: float) -> None:
+    """Counts nothing."""
 
 
 class Guard:
-    """Lets expected requests through to ``app`` and answers all others itself."""
+    """Lets expected requests through and answers all others itself."""
 
-    def __init__(self, app: App, *, max_bytes: int, readiness: Readiness) -> None:
+    def __init__(
+        self,
+        app: App,
+        *,
+        rules: Rules,
+        readiness: Readiness,
+        keyring: Keyring,
+        quotas: Quotas,
+        health: Callable[[], Mapping[str, Any]] = dict,
+        observe: Observe = unobserved,
+    ) -> None:
         """Keeps what it needs to judge a request.
 
         Args:
             app: what stands behind it.
-            max_bytes: the largest body that is accepted.
+            rules: limits that are set.
             readiness: whether the service can answer, and what to say about it.
+            keyring: whose keys are good.
+            quotas: what they have used.
+            health: what to say of the process beside that it lives; it must not wait for anything.
+            observe: is told of every answer.
         """
-        self.app, self.max_bytes, self.readiness = app, max_bytes, readiness
-        self.uploads = 0
+        self.app, self.rules, self.readiness = app, rules, readiness
+        self.keyring, self.quotas, self.health, self.observe = keyring, quotas, health, observe
+        self.doors, self.lanes = Doors(), Lanes()
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Judges one request."""
         if scope["type"] == "lifespan":
             return await self.app(scope, receive, send)
         if scope["type"] != "http":
-            raise RuntimeError(f"only HTTP is served here, not {scope['type']}")
-        request_id = uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
-        answer = _with_headers(send, request_id, scope["path"])
+            # A connection of another kind is closed before it opens (ASGI: a WebSocket then gets 403).
+            return await send({"type": "websocket.close", "code": 1008})
+        began = time.perf_counter()
+        caller = Caller(uuid.uuid4().hex, quotas=self.quotas, request_s=self.rules.request_s)
+        flow = Flow(caller, receive, send, _extra(caller.request_id, scope["path"]))
         try:
-            if scope["path"] == "/readyz" and scope["method"] in ("GET", "HEAD"):
-                ready, words = self.readiness()
-                return await _say(answer, HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE, words)
-            if self._is_upload(scope):
-                return await self._upload(scope, receive, answer)
-            return await self.app(scope, receive, answer)
-        except _Refusal as no:
-            await _say(answer, no.status, error_body(no.status, no.message, request_id), no.headers)
-
-    def _is_upload(self, scope: MutableMapping[str, Any]) -> bool:
-        path, method = scope["path"], scope["method"]
-        if path == UPLOAD:
-            if method != "POST":
-                raise _Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "Rasters are sent with POST.", (b"allow", b"POST"))
-            return True
-        if not READ_ONLY.fullmatch(path) or ".." in path:
-            raise _Refusal(HTTPStatus.NOT_FOUND, "There is nothing under this address. Try: / or /model.")
-        if method not in ("GET", "HEAD"):
-            raise _Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "This address is only read.", (b"allow", b"GET, HEAD"))
-        return False
-
-    async def _upload(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        self._judge_headers({k.lower(): v.decode("latin-1") for k, v in scope["headers"]})
-        if self.uploads >= UPLOADS_AT_ONCE:
-            raise _Refusal(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                f"{UPLOADS_AT_ONCE} rasters are being received already. Try: again in some seconds.",
-                (b"retry-after", b"5"),
-            )
-        self.uploads += 1
-        try:
-            await self.app(scope, await _peeked(_patient(receive)), send)
-        except TooSlow as slow:
-            raise _Refusal(HTTPStatus.REQUEST_TIMEOUT, str(slow)) from None
+            await self._judged(scope, caller, flow)
+        except Refusal as no:
+            for message in refused(no, caller.request_id):
+                await flow.send(message)
         finally:
-            self.uploads -= 1
+            caller.give_up()
+            self.observe(caller.door.name if caller.door else "", flow.status or 499, time.perf_counter() - began)
 
-    def _judge_headers(self, headers: dict[bytes, str]) -> None:
-        if headers.get(b"content-encoding", "identity").lower() != "identity":
-            raise _Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Coded bodies are not read. Try: send the file as it is.")
-        kind = headers.get(b"content-type", "").split(";")[0].strip().lower()
-        if kind not in TYPES:
-            raise _Refusal(
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-                f"The body is {kind[:60] or 'of no type'!r}. Try: send a GeoTIFF as Content-Type: image/tiff.",
-            )
-        length = headers.get(b"content-length", "")
-        if b"transfer-encoding" in headers or not length:
-            raise _Refusal(HTTPStatus.LENGTH_REQUIRED, "The length of the body is not declared. Try: Content-Length.")
-        if not re.fullmatch(r"[0-9]{1,15}", length):
-            raise _Refusal(HTTPStatus.BAD_REQUEST, "Content-Length is not a number.")
-        if int(length) > self.max_bytes:
-            raise _Refusal(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"The body has {int(length)} bytes, the limit is {self.max_bytes}. Try: send it in parts.",
-            )
+    async def _judged(self, scope: Scope, caller: Caller, flow: Flow) -> None:
+        headers = headers_of(scope)
+        caller.door = door = self._door(scope)
+        found = self._key(scope, headers, door)
+        caller.key = found.key
+        if door.name in (_ALIVE, _HEALTH, _READY):
+            for message in said(*self._watched(door.name, known=not self.keyring.asks or found.key is not None)):
+                await flow.send(message)
+            return
+        length = judge_body(headers, door.body, self.rules.max_bytes)
+        with self.lanes.slot(door.lane, caller.owner):
+            scope.setdefault("state", {}).update(request_id=caller.request_id, caller=caller)
+            await self._timed(scope, door, flow, length)
 
-
-def _patient(receive: Receive) -> Receive:
-    async def next_part() -> Message:
+    async def _timed(self, scope: Scope, door: Door, flow: Flow, length: int) -> None:
         try:
-            return await asyncio.wait_for(receive(), WAIT_S)
+            async with asyncio.timeout(None) as clock:
+                flow.begin(clock, length)
+                if door.body.magic:
+                    await flow.peek(door.body.magic)
+                await self.app(scope, flow.receive, flow.send)
         except TimeoutError:
-            raise TooSlow(f"No byte of the body came for {WAIT_S:.0f} s.", "send it again") from None
+            if flow.status is not None:
+                return  # the answer began: the server closes the connection of one that is left incomplete
+            if flow.over == "body":
+                raise Refusal(
+                    HTTPStatus.REQUEST_TIMEOUT,
+                    f"The body came with less than {LEAST_BYTES_PER_S // 1024} KiB a second, or not within "
+                    f"{BODY_S / 60:.0f} minutes. Try: send it again.",
+                    (b"connection", b"close"),
+                ) from None
+            raise too_long(self.rules.request_s) from None
+        finally:
+            flow.end()
 
-    return next_part
+    def _door(self, scope: Scope) -> Door:
+        doors = self.doors.at(scope["path"])
+        if not doors:
+            raise Refusal(HTTPStatus.NOT_FOUND, "There is nothing under this address. Try: / or /openapi.json.")
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        door = doors.get(method)
+        if door is None:
+            allowed = ", ".join(sorted({*doors, *(["HEAD"] if "GET" in doors else [])}))
+            raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, f"This address takes {allowed}.", (b"allow", allowed.encode()))
+        return door
+
+    def _key(self, scope: Scope, headers: Mapping[bytes, bytes], door: Door) -> Found:
+        """Returns whose request it is, where it may go through the door."""
+        if not self.keyring.asks:
+            if door.role != "open":
+                _require_this_machine(scope, headers, door)
+            return Found(None)
+        found = self.keyring.find(presented_in(list(headers.items())))
+        if door.role == "open":
+            return found
+        if found.key is None:
+            realm = (b"www-authenticate", b'Bearer realm="geoml"')
+            raise Refusal(HTTPStatus.UNAUTHORIZED, f"{found.why} Try: Authorization: Bearer geoml_…", realm)
+        if RANK[found.key.role] < RANK[door.role]:
+            raise Refusal(
+                HTTPStatus.FORBIDDEN,
+                f"This key is of a {found.key.role}; this needs a {door.role}. Try: a key of that role.",
+            )
+        try:
+            self.quotas.ask(found.key.name, found.key.quota)
+        except OverQuota as over:
+            raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, str(over), retry_s=over.retry_s) from None
+        return found
+
+    def _watched(self, name: str, *, known: bool) -> tuple[HTTPStatus, Mapping[str, Any]]:
+        if name == _ALIVE:
+            return HTTPStatus.OK, {"alive": True}
+        if name == _HEALTH:
+            trouble = {"keys_trouble": self.keyring.trouble} if self.keyring.trouble else {}
+            keys = "needed" if self.keyring.asks else "none; loopback only"
+            return HTTPStatus.OK, {"alive": True, "keys": keys, **trouble, **self.health()}
+        ready, words = self.readiness()
+        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+        return status, words if known else {"ready": ready}
 
 
-async def _peeked(receive: Receive) -> Receive:
-    """Returns a receiver that begins again with the parts whose first bytes were looked at here."""
-    parts: list[Message] = []
-    head = b""
-    while len(head) < 4:
-        parts.append(await receive())
-        head += parts[-1].get("body", b"")
-        if parts[-1]["type"] != "http.request" or not parts[-1].get("more_body", False):
-            break
-    if not head.startswith(MAGIC):
-        raise _Refusal(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"The body begins with {head[:4].hex() or 'nothing'}, not as a TIFF does.",
-        )
-
-    async def again() -> Message:
-        return parts.pop(0) if parts else await receive()
-
-    return again
+def too_long(request_s: float) -> Refusal:
+    """Returns the refusal of a request whose work took longer than it may."""
+    return Refusal(
+        HTTPStatus.GATEWAY_TIMEOUT,
+        f"The work was not done within {request_s:g} s and was stopped. Try: POST /jobs, which may take longer.",
+    )
 
 
-def _with_headers(send: Send, request_id: str, path: str) -> Send:
-    fixed = {
-        b"x-request-id": request_id.encode(),
-        b"x-content-type-options": b"nosniff",
-        b"referrer-policy": b"no-referrer",
-        b"cross-origin-resource-policy": b"same-origin",
-        b"content-security-policy": (_REPORTS if path.startswith("/dashboard") else _STRICT).encode(),
-    }
-
-    async def sending(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            present = {name.lower() for name, _ in message.get("headers", [])}
-            extra = [(k, v) for k, v in fixed.items() if k not in present]
-            if b"cache-control" not in present:
-                extra.append((b"cache-control", b"no-store"))
-            message = {**message, "headers": [*message.get("headers", []), *extra]}
-        await send(message)
-
-    return sending
+def _require_this_machine(scope: Scope, headers: Mapping[bytes, bytes], door: Door) -> None:
+    """Lets requests through that were made on this machine, to this machine, and by no foreign page."""
+    server = scope.get("server") or ("", None)
+    if server[1] is not None and not is_loopback(str(server[0])):
+        raise Refusal(HTTPStatus.FORBIDDEN, f"{_NO_KEYS} Try: set GEOML_KEYS.")
+    host = headers.get(b"host", b"").decode("latin-1")
+    if not is_loopback(host):
+        raise Refusal(HTTPStatus.MISDIRECTED_REQUEST, f"{_NO_KEYS} Try: ask for 127.0.0.1 or localhost.")
+    origin = headers.get(b"origin", b"").decode("latin-1")
+    if door.method != "GET" and origin and origin.split("//")[-1].lower() != host.lower():
+        raise Refusal(HTTPStatus.FORBIDDEN, "Pages of other origins may not send anything here.")
 
 
-async def _say(
-    send: Send, status: HTTPStatus, words: dict[str, Any], headers: list[tuple[bytes, bytes]] | None = None
-) -> None:
-    body = json.dumps(words).encode()
-    fixed = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": int(status), "headers": [*fixed, *(headers or [])]})
-    await send({"type": "http.response.body", "body": body})
+def _extra(request_id: str, path: str) -> Callable[[Headers], Headers]:
+    """Returns what gives an answer the headers that all answers have, where it has none of its own."""
+
+    def extra(there: Headers) -> Headers:
+        policy = _REPORTS if path.startswith("/dashboard") else _STRICT
+        wanted = [
+            (b"x-request-id", request_id.encode()),
+            *_ALWAYS,
+            (b"content-security-policy", policy),
+            (b"cache-control", b"no-store"),
+        ]
+        present = {name.lower() for name, _ in there}
+        return [pair for pair in wanted if pair[0] not in present]
+
+    return extra

@@ -43,17 +43,29 @@ def picture(map_path: Path, layer: str, classes: Sequence[str]) -> bytes:
     Raises:
         BadInput: the map has no such layer.
     """
-    names = raster.describe(map_path).names
+    known = raster.levels(map_path)
+    thinned = raster.thinned(map_path, band_of(layer, known.names), known, PICTURE_PX)
+    return drawn(layer, thinned, classes)
+
+
+def band_of(layer: str, names: Sequence[str]) -> int:
+    """Returns the position of the band that a layer is drawn from.
+
+    Raises:
+        BadInput: the map has no such layer.
+    """
     band = BANDS.get(layer)
     if band is None or band not in names:
         there = [*(name for name, needed in BANDS.items() if needed in names), IMAGE]
         raise BadInput(f"There is no layer {layer[:40]!r} of this map.", f"one of {', '.join(there)}")
-    values = raster.read(map_path, bands=[names.index(band)])[0]
-    step = max(1, -(-max(values.shape) // PICTURE_PX))
-    thinned = values[::step, ::step]
+    return list(names).index(band)
+
+
+def drawn(layer: str, values: NDArray[np.uint8], classes: Sequence[str]) -> bytes:
+    """Returns a PNG of the values ``(y, x)`` of a layer's band, transparent where there is no answer."""
     if layer == "outside":
-        return png.paletted(outside(thinned).astype(np.uint8), [(0, 0, 0, 0), _MASK])
-    return png.paletted(thinned, _PALETTES[layer](classes))
+        return png.paletted(outside(values).astype(np.uint8), [(0, 0, 0, 0), _MASK])
+    return png.paletted(values, _PALETTES[layer](classes))
 
 
 def set_colours(n_classes: int) -> list[Colour]:

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
+from geoml_ops.adapters.raster import lon_lat_bounds
 from geoml_ops.core.errors import (
     BadInput,
+    Cancelled,
     Conflict,
     GeomlError,
     NotFound,
@@ -21,10 +23,17 @@ from geoml_ops.core.flow import Bundle, Evaluation, Prediction
 from geoml_ops.steps.pixels import Pixel, of_trust
 from geoml_ops.steps.trace import Link
 from serving.pictures import hex_of, set_colours
+from serving.quotas import OverQuota
 
 
 class TooSlow(GeomlError):
     """A caller sends more slowly than the service waits."""
+
+
+class TooLong(GeomlError):
+    """Work took longer than a request may."""
+
+    retryable = True
 
 
 #: The only place where an error of this platform becomes an HTTP status; the nearest class counts.
@@ -34,6 +43,9 @@ STATUS: Mapping[type[GeomlError], HTTPStatus] = {
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
     TooSlow: HTTPStatus.REQUEST_TIMEOUT,
+    TooLong: HTTPStatus.GATEWAY_TIMEOUT,
+    Cancelled: HTTPStatus.GATEWAY_TIMEOUT,
+    OverQuota: HTTPStatus.TOO_MANY_REQUESTS,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
     Refused: HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -46,6 +58,11 @@ _PLAIN: Mapping[HTTPStatus, str] = {
 _PATH = re.compile(r"(?:^|[\s'\"(])/[\w.-]+/")
 _CODES: Mapping[HTTPStatus, str] = {
     HTTPStatus.BAD_REQUEST: "bad_request",
+    HTTPStatus.UNAUTHORIZED: "no_key",
+    HTTPStatus.FORBIDDEN: "not_allowed",
+    HTTPStatus.MISDIRECTED_REQUEST: "wrong_host",
+    HTTPStatus.TOO_MANY_REQUESTS: "over_quota",
+    HTTPStatus.GATEWAY_TIMEOUT: "too_long",
     HTTPStatus.NOT_FOUND: "not_found",
     HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
     HTTPStatus.REQUEST_TIMEOUT: "too_slow",
@@ -164,12 +181,24 @@ def prediction_row(prediction: Prediction, bundle: Bundle | None, at: str) -> di
         "mean_confidence": prediction.mean_confidence,
         "outside_share": prediction.outside_share,
         "mean_set_size": prediction.mean_set_size,
-        "layers": ["classes", "confidence", *(name for name, value in known.items() if value is not None), "image"],
+        "layers": _drawable(prediction, [name for name, value in known.items() if value is not None]),
         "coverage": bundle.conformal.coverage if bundle and bundle.conformal else None,
         "set_colours": [hex_of(colour) for colour in set_colours(len(classes))],
         "grid": prediction.grid.model_dump(),
+        "bounds": lon_lat_bounds(prediction.grid),
         "classes": [{**entry, "share": shares.get(str(entry["name"]), 0.0)} for entry in classes],
     }
+
+
+def _drawable(prediction: Prediction, known: list[str]) -> list[str]:
+    """Returns what can be drawn of a map; one that was asked for with fewer bands has fewer."""
+    bands = {"classes": "class", "outside": "dissimilarity"}
+    layers = [name for name in ("classes", "confidence", *known) if _holds(prediction, bands.get(name, name))]
+    return [*layers, "image"]
+
+
+def _holds(prediction: Prediction, band: str) -> bool:
+    return not prediction.layers or band in prediction.layers
 
 
 def trust_headers(prediction: Prediction) -> dict[str, str]:
@@ -192,6 +221,7 @@ def pixel_row(pixel: Pixel, links: Iterable[Link], easting: float, northing: flo
         "dissimilarity": pixel.dissimilarity,
         "outside": pixel.outside,
         "density": pixel.density,
+        "probabilities": pixel.probabilities,
         "trust": of_trust(pixel),
         "lineage": [{"kind": link.noun.kind, "id": link.noun.id, "sentence": link.sentence} for link in links],
     }

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from geoml_ops.adapters.ort import Graph
 from geoml_ops.adapters.raster import write_scene
 from geoml_ops.core.bands import SENTINEL_2_L1C, Radiometry
 from geoml_ops.core.evidence import Applicability, Conformal, Score
 from geoml_ops.core.flow import Bundle, Parity
 from geoml_ops.core.grid import Grid
 from geoml_ops.core.noun import FileRef
+from geoml_ops.domain.swap import Golden, decode, encode
 from geoml_ops.platform.files import sha256_of
+from geoml_ops.steps.golden import golden_tiles
 
 CLASSES, COLOURS, BANDS = ("bare", "green"), ("#a0522d", "#228b22"), ("B02", "B03", "B04", "B08")
 DECLARED = Radiometry(scale=1e-4, offset_dn=0.0, nodata=0.0)
@@ -113,10 +118,17 @@ def write_bundle(
     *,
     applicability: Applicability | None = None,
     conformal: Conformal | None = None,
+    golden: Literal["right", "wrong", "none"] = "right",
 ) -> Bundle:
-    """Writes the three files of a registered bundle into ``folder`` and returns its noun."""
+    """Writes the files of a registered bundle into ``folder`` and returns its noun.
+
+    Golden tiles that are wrong expect the answer of the other class, and their digest is right; bundles of before
+    they were kept have none.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.onnx").write_bytes(graph(steepness, says_how_far=applicability is not None))
+    if golden != "none":
+        (folder / "golden.tiles").write_bytes(golden_of((folder / "model.onnx").read_bytes(), wrong=golden == "wrong"))
     (folder / "reference.json").write_text(json.dumps({"B04:mean": [1000.0, 1100.0], "n_px": [16384.0, 16384.0]}))
     bundle = Bundle(
         evaluation=evaluation,
@@ -131,9 +143,25 @@ def write_bundle(
         parity=Parity(rows={"clean": 1}, worst={"clean": 0.0}, n_label_mismatches=0, tolerance=1e-5, passed=True),
         file=_ref(folder / "model.onnx"),
         reference=_ref(folder / "reference.json"),
+        golden=None if golden == "none" else _ref(folder / "golden.tiles"),
     )
     (folder / "bundle.json").write_text(json.dumps(bundle.as_json()))
     return bundle
+
+
+def golden_of(content: bytes, *, wrong: bool = False) -> bytes:
+    """Returns golden tiles of a small graph on the world's ground; wrong ones have the classes exchanged."""
+    names = SENTINEL_2_L1C.names
+    dn = world()[0][[names.index(name) for name in BANDS]].astype(np.float32)
+    grounds = [dn[:, row : row + 64, col : col + 64] for row, col in ((40, 60), (120, 200), (200, 300))]
+    made = golden_tiles(grounds, Graph(content), 0)
+    return encode(wrong_golden(decode(made))) if wrong else made
+
+
+def wrong_golden(known: Golden) -> Golden:
+    """Returns golden tiles that expect other classes in another order."""
+    tiles = tuple(replace(tile, probability=np.ascontiguousarray(tile.probability[::-1])) for tile in known.tiles)
+    return Golden(tiles, known.core_px, known.halo_px, known.step)
 
 
 def publish(tracking_uri: str, model: str, folder: Path, bundle: Bundle, *, alias: str | None = "champion") -> int:

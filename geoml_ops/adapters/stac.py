@@ -179,8 +179,8 @@ def _map_bands(role: str, bundle: Bundle) -> dict[str, Any]:
 
 def _lineage(prediction: Prediction, bundle: Bundle) -> str:
     return (
-        f"{prediction.model} {prediction.number} ({bundle.id}, ONNX graph sha256 {prediction.graph_sha256}) on a raster "
-        f"of sha256 {prediction.source.sha256}; learned from {bundle.version}, scored by {bundle.evaluation}."
+        f"{prediction.model} {prediction.number} ({bundle.id}, ONNX graph sha256 {prediction.graph_sha256}) on a "
+        f"raster of sha256 {prediction.source.sha256}; learned from {bundle.version}, scored by {bundle.evaluation}."
     )
 
 
@@ -269,6 +269,7 @@ def _outline(grid: Grid) -> Any:
         found, lambda p: np.column_stack([np.where(p[:, 0] > 0, p[:, 0] - 360, p[:, 0]), p[:, 1]])
     )
     here = shapely.intersection(whole, shapely.box(-180, -90, 180, 90))
-    there = shapely.transform(shapely.intersection(whole, shapely.box(-540, -90, -180, 90)), lambda p: p + [360, 0])
+    beyond = shapely.intersection(whole, shapely.box(-540, -90, -180, 90))
+    there = shapely.transform(beyond, lambda p: p + np.array([360.0, 0.0]))
     parts = [part for part in (here, there) if not part.is_empty]
     return shapely.multipolygons(parts).normalize() if len(parts) > 1 else parts[0].normalize()

@@ -59,3 +59,7 @@ class StorageFull(GeomlError):
     """The disk is full; nothing was left half-written."""
 
     retryable = True
+
+
+class Cancelled(GeomlError):
+    """Whoever asked wants no answer any more; what was done so far is kept, asking again goes on from there."""

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from geoml_ops.adapters import raster
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.core.bands import Contract
 from geoml_ops.core.errors import BadInput, NotFound, Refused
@@ -20,35 +17,47 @@ from geoml_ops.steps.places import Places
 
 
 @dataclass(frozen=True)
+class Part:
+    """A file that some of a model's bands are read from.
+
+    Attributes:
+        path: of the file.
+        bands: positions in the file, from 0.
+        into: positions in the model's contract, as many.
+        shift: row and column of the file at which the raster to classify begins.
+    """
+
+    path: Path
+    bands: tuple[int, ...]
+    into: tuple[int, ...]
+    shift: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
 class Beside:
     """What a model reads beside the raster itself.
 
     Attributes:
         carried: the part of the model's contract that the raster carries.
         covariates: that hold the rest, on pixels that hold the raster's.
+        files: their rasters, found whole.
     """
 
     carried: Contract
     covariates: tuple[Covariate, ...]
+    files: tuple[Path, ...] = ()
 
-    def joined(self, places: Places, dn: NDArray[np.float32], grid: Grid, contract: Contract) -> NDArray[np.float32]:
-        """Returns all bands of the contract ``(band, y, x)``: those of the raster, and the rest beside them.
-
-        Raises:
-            NotFound: a covariate's raster is gone.
-            Refused: it was altered.
-        """
-        if not self.covariates:
-            return dn
-        out = np.empty((len(contract.bands), *grid.shape), dtype=np.float32)
-        out[[contract.names.index(name) for name in self.carried.names]] = dn
-        for covariate in self.covariates:
-            path, names = covariate_file(places, covariate), [band.name for band in covariate.bands]
+    def parts(self, grid: Grid, contract: Contract) -> tuple[Part, ...]:
+        """Returns where the bands are read that a raster on this grid does not carry."""
+        found = []
+        for covariate, path in zip(self.covariates, self.files, strict=True):
+            names = [band.name for band in covariate.bands]
             wanted = [n for n in names if n in contract.names and n not in self.carried.names]
             window = _window(covariate.grid, grid)
             assert window is not None
-            out[[contract.names.index(n) for n in wanted]] = raster.read(path, window, [names.index(n) for n in wanted])
-        return out
+            bands, into = (tuple(where.index(n) for n in wanted) for where in (names, contract.names))
+            found.append(Part(path, bands, into, (window.row, window.col)))
+        return tuple(found)
 
 
 def beside(places: Places, bundle: Bundle, names: Sequence[str], grid: Grid, scenes: Sequence[str] = ()) -> Beside:
@@ -73,8 +82,9 @@ def beside(places: Places, bundle: Bundle, names: Sequence[str], grid: Grid, sce
     if not lacking:
         return Beside(bundle.contract, ())
     carried = bundle.contract.subset([n for n in bundle.contract.names if n not in lacking])
-    found = [_made(places, bundle, name, grid, scenes) for name in dict.fromkeys(kinds[n] for n in lacking)]
-    missing = [n for n in lacking if n not in {band.name for c in found if c is not None for band in c.bands}]
+    asked = [_made(places, bundle, name, grid, scenes) for name in dict.fromkeys(kinds[n] for n in lacking)]
+    found = [made for made in asked if made is not None]
+    missing = [n for n in lacking if n not in {band.name for c, _ in found for band in c.bands}]
     if missing:
         own = any(bundle.covariates[kinds[n]].make in OF_ONE_SCENE for n in missing)
         tag = ", give a part of a scene the scene's name as its tag (gdal_edit.py -mo GEOML_SCENE=NAME)"
@@ -84,11 +94,13 @@ def beside(places: Places, bundle: Bundle, names: Sequence[str], grid: Grid, sce
             f"make the covariates of its scene (geoml features make --scene NAME){tag if own and not scenes else ''}, "
             "or add the bands to the raster",
         )
-    return Beside(carried, tuple(c for c in found if c is not None))
+    return Beside(carried, tuple(c for c, _ in found), tuple(path for _, path in found))
 
 
-def _made(places: Places, bundle: Bundle, name: str, grid: Grid, scenes: Sequence[str]) -> Covariate | None:
-    """Returns the covariate of a name that holds the grid's pixels.
+def _made(
+    places: Places, bundle: Bundle, name: str, grid: Grid, scenes: Sequence[str]
+) -> tuple[Covariate, Path] | None:
+    """Returns the covariate of a name that holds the grid's pixels, and its raster, whose digest was checked.
 
     Of several, one of the raster's own scene comes before any other, and one that the model learned from before
     those of later deliveries.
@@ -104,10 +116,9 @@ def _made(places: Places, bundle: Bundle, name: str, grid: Grid, scenes: Sequenc
             and _window(covariate.grid, grid) is not None
         ):
             try:
-                covariate_file(places, covariate)
+                return covariate, covariate_file(places, covariate)
             except (NotFound, Refused):
                 continue
-            return covariate
     return None
 
 

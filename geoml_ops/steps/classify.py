@@ -1,72 +1,102 @@
 """Classify: which model answers, and a raster through it into a map with its evidence.
 
-The service, and whatever else answers requests, calls these functions and nothing beside them.
+The service, its jobs and the batch verb call these functions and nothing beside them.
 """
 
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from geoml_ops.adapters import cog, png, raster
+from geoml_ops.adapters import raster
+from geoml_ops.adapters.cog import MapJournal, write_attributes
 from geoml_ops.adapters.nouns import Shelf
-from geoml_ops.adapters.predictions import MAP, PICTURE, SKETCHES, PredictionLog
-from geoml_ops.adapters.raster import RasterFacts
-from geoml_ops.core.bands import Contract, Radiometry, to_contract
-from geoml_ops.core.errors import BadInput, NotFound
-from geoml_ops.core.flow import Bundle, Prediction, Scene
-from geoml_ops.core.grid import Grid
-from geoml_ops.core.noun import FileRef
-from geoml_ops.domain.sketch import Columns, sketch_tiles
-from geoml_ops.domain.tiling import Layers, classify_array, least_over
-from geoml_ops.platform.files import sha256_of, whole_file, write_json
+from geoml_ops.adapters.predictions import MAP, PICTURE, SKETCHES, TALLIES, PredictionLog
+from geoml_ops.core.errors import BadInput, Cancelled, Conflict, NotFound, Refused, StorageFull
+from geoml_ops.core.flow import Prediction
+from geoml_ops.core.noun import FileRef, digest
+from geoml_ops.platform.files import sha256_of, write_json, write_text
 from geoml_ops.platform.log import logger
+from geoml_ops.platform.space import is_full
 from geoml_ops.steps.answering import Model, champion, entry_of, last_champion, load
-from geoml_ops.steps.beside import Beside, beside
+from geoml_ops.steps.findings import SKETCH_PX, Findings, column_names
+from geoml_ops.steps.mapping import TILE_PX, Budget, Mapper, Progress, plan_pass, run_pass, shown
 from geoml_ops.steps.places import Places
-from geoml_ops.steps.radiometry import declared_in, refuse_exchanged
+from geoml_ops.steps.radiometry import refuse_exchanged
+from geoml_ops.steps.requests import (
+    Request,
+    chosen,
+    described,
+    every_class_fits,
+    layers_known,
+    meaning,
+    said_name,
+    tags,
+)
+from geoml_ops.steps.sources import Source, looked_at
+from geoml_ops.steps.thinning import PICTURE_PX, Picture
 
-__all__ = ["Model", "champion", "classify", "entry_of", "last_champion", "load"]
+__all__ = [
+    "BATCH_LIMITS",
+    "PICTURE_PX",
+    "SKETCH_PX",
+    "TILE_PX",
+    "Model",
+    "champion",
+    "chosen",
+    "classify",
+    "entry_of",
+    "every_class_fits",
+    "last_champion",
+    "layers_known",
+    "load",
+]
 
-# Dissimilarity to 2,000 samples costs memory per pixel: tiles of 256 px take twice as much of it and a third more time.
-TILE_PX = 128
-SKETCH_PX = 128
-PICTURE_BANDS = ("red", "green", "blue")
-PICTURE_PX = 4096
+#: Only parts of it are held, so a raster of one's own may be as large as a continent.
+BATCH_LIMITS = raster.Limits(file_bytes=10**12, side_px=4_000_000, pixels=10**11, blocks=1 << 26, jpeg=True)
+ENGINE = 1
+"""Counts up when the same request would get other bytes; a journal of another number is begun afresh."""
+_POLL_S = 0.2
 _log = logger("classify")
 
 
 @dataclass(frozen=True)
-class _Request:
-    """A raster that was described and fits the model."""
+class _How:
+    """How a request is worked on; none of it changes a byte of the answer."""
 
-    source: Path
-    sha256: str
-    name: str
-    facts: RasterFacts
-    declared: Radiometry
-    own: dict[str, Radiometry]
-    beside: Beside
-    limits: raster.Limits
+    budget: Budget
+    progress: Progress | None
+    cancelled: Callable[[], bool] | None
+
+    def go_on(self) -> None:
+        """Raises Cancelled where nobody wants the answer any more."""
+        if self.cancelled is not None and self.cancelled():
+            raise Cancelled("The map was cancelled.", "ask again; it goes on from there")
 
 
-def classify(
+def classify(  # noqa: PLR0913 - the one door to the engine; everything but the raster and the model may be left out
     places: Places,
     source: Path,
     model: Model,
     *,
     name: str = "",
     limits: raster.Limits = raster.LIMITS,
+    layers: tuple[str, ...] = (),
+    progress: Progress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    memory_mb: float = Budget.memory_mb,
+    threads: int = Budget.threads,
 ) -> Prediction:
     """Returns the prediction for a raster: its map, sketches and picture are on disk, it is logged.
 
-    The id follows from the model and the bytes of the raster; asking again finds the first answer.
+    The id follows from the model, the bytes of the raster and the layers; asking again finds the first answer, and
+    after a kill it goes on where that one stopped, to the same bytes.
 
     Args:
         places: where predictions are kept.
@@ -74,209 +104,157 @@ def classify(
         model: what answers.
         name: what people call the raster.
         limits: what the raster may be.
+        layers: bands of the map, by name; ``sets`` and ``applicability`` stand for several, none for all.
+        progress: called with the pixels that are done, and all of them.
+        cancelled: asked between blocks whether nobody wants the map any more.
+        memory_mb: what may be in memory at a time, beside interpreter, libraries and graph.
+        threads: blocks in work at a time.
 
     Raises:
-        BadInput: bands, radiometry, grid or content do not fit the model; nothing is kept.
+        BadInput: bands, radiometry, grid, layers or content do not fit the model; nothing is kept.
+        Cancelled: ``cancelled`` said so.
         TooLarge: beyond ``limits``.
-        StorageFull: no space left; nothing half-written stays.
+        StorageFull: no space left; asked again it goes on from there.
     """
-    facts, sha256 = raster.describe(source, limits), sha256_of(source)
-    shelf, log = Shelf(places.nouns), PredictionLog(places.predictions)
-    scenes = _scenes(shelf, facts, sha256) if model.bundle.covariates else ()
-    more = beside(places, model.bundle, facts.names, facts.grid, scenes)
-    declared, own = _declared(facts, more.carried)
-    request = _Request(source, sha256, name, facts, declared, own, more, limits)
-    prediction_id = _id(model, request)
-    earlier = _earlier(shelf, prediction_id)
-    if earlier is None or not _whole(log.home(prediction_id), earlier):
-        earlier = _answer(places, log.home(prediction_id), model, request, earlier)
-    if log.append(prediction_id, datetime.now(UTC)):
-        _log.info("classified", prediction=prediction_id, bundle=model.bundle.id, valid_share=earlier.valid_share)
-    return earlier
+    request = described(places, source, model, name, limits, layers)
+    how = _How(Budget(memory_mb, threads), progress, cancelled)
+    log, shelf = PredictionLog(places.predictions), Shelf(places.nouns)
+    prediction = _earlier(shelf, log, request.id)
+    if prediction is None:
+        journal = _held(places, request, how)
+        with journal:
+            # Whoever held the journal before may have finished the map.
+            prediction = _earlier(shelf, log, request.id) or _answered(places, journal, request, how)
+            journal.discard()
+    if log.append(request.id, datetime.now(UTC)):
+        _log.info("classified", prediction=request.id, bundle=model.bundle.id, valid_share=prediction.valid_share)
+    return prediction
 
 
-def _answer(places: Places, home: Path, model: Model, request: _Request, earlier: Prediction | None) -> Prediction:
-    bundle, contract, facts, carried = model.bundle, model.contract, request.facts, request.beside.carried
-    shelf = Shelf(places.nouns)
-    numbers = raster.read(request.source, bands=carried.order(facts.names), limits=request.limits)
-    dn = to_contract(numbers, request.declared, carried, request.own)
-    refuse_exchanged(dn, carried)
-    dn = request.beside.joined(places, dn, facts.grid, contract)
-    layers = classify_array(
-        dn,
-        model.run,
-        TILE_PX,
-        bundle.halo_px,
-        threshold=bundle.applicability.threshold if bundle.applicability else None,
-        least=least_over(bundle.conformal, bundle.classes, facts.grid) if bundle.conformal else None,
-    )
-    known = layers.known
-    if not known.any():
+def _held(places: Places, request: Request, how: _How) -> MapJournal:
+    """Returns the journal of a request; waits for whoever works on the same one."""
+    folder = places.workspace / "service" / "journals" / request.id
+    key = digest([ENGINE, request.id, request.model.bundle.file.sha256, TILE_PX])
+    while True:
+        how.go_on()
+        try:
+            return MapJournal(folder, key, request.layout)
+        except Conflict:
+            time.sleep(_POLL_S)
+
+
+def _answered(places: Places, journal: MapJournal, request: Request, how: _How) -> Prediction:
+    try:
+        return _made(places, journal, request, how)
+    except (BadInput, Refused):
+        # What is refused leaves nothing behind, and a journal that was changed is begun afresh.
+        journal.discard()
+        raise
+    except OSError as error:
+        if is_full(error, places.predictions):
+            raise StorageFull("No space left while the map was written.", "free some space, then ask again") from error
+        raise
+
+
+def _made(places: Places, journal: MapJournal, request: Request, how: _How) -> Prediction:
+    model, source, bundle = request.model, request.source, request.model.bundle
+    home, grid = PredictionLog(places.predictions).home(request.id), source.grid
+    picture = Picture(grid.shape, bundle.contract)
+    plan = plan_pass(source, bundle, journal.layout, how.budget, picture.nbytes)
+    mapper = Mapper(source, bundle, model.run, journal.layout, picture=picture, remembered_bytes=plan.remembered_bytes)
+    findings = Findings(bundle)
+    for notes in journal.notes():
+        findings.add(notes)
+    shown(mapper, picture, journal.layout.blocks[: journal.n_done], plan)
+    with _looking(source, how) as cancelled:
+        run_pass(journal, mapper, plan, findings, progress=how.progress, cancelled=cancelled)
+    if not findings.n_known:
         raise BadInput(
-            f"None of the {known.size} pixels was observed in all of {', '.join(contract.names)}; no map.",
-            f"check the raster's nodata value ({_said(request.declared.nodata)}) and that the area was imaged",
+            f"None of the {findings.n_px} pixels was observed in all of {', '.join(bundle.contract.names)}; no map.",
+            f"check the raster's nodata value ({_said(source.declared.nodata)}) and that the area was imaged",
         )
     # What the first answer said about its origin stays, so that a repaired file has the same bytes.
-    scenes = earlier.scenes if earlier else _scenes(shelf, facts, request.sha256)
-    cog.write_map(
+    shelf = Shelf(places.nouns)
+    earlier = _kept(shelf, request.id)
+    scenes = earlier.scenes if earlier else request.scenes
+    with ThreadPoolExecutor(1, thread_name_prefix="drawing") as aside:
+        drawn = aside.submit(picture.write, home / PICTURE)
+        journal.finish(home / MAP, tags(request, scenes) | meaning(bundle))
+        drawn.result()
+    write_attributes(
         home / MAP,
-        layers,
-        facts.grid,
         names=bundle.classes,
         colours=bundle.colours,
-        tags=_tags(model, request, scenes) | _meaning(bundle),
+        counts=findings.class_counts,
+        pixel_m=grid.pixel_m,
+        values=bundle.values or None,
     )
-    write_json(home / SKETCHES, _sketches(dn, layers, model, facts.grid))
-    _write_picture(home / PICTURE, dn, contract)
-    counts = np.bincount(layers.classes[known], minlength=len(bundle.classes))
-    return shelf.put(
-        Prediction(
-            bundle=bundle.id,
-            graph_sha256=bundle.file.sha256,
-            model=model.release.model,
-            number=model.release.number,
-            source=FileRef(path=request.source.name, sha256=request.sha256, size=request.source.stat().st_size),
-            source_name=earlier.source_name if earlier else request.name or _said_name(shelf, scenes),
-            scenes=scenes,
-            covariates=tuple(covariate.id for covariate in request.beside.covariates),
-            declared=request.declared,
-            grid=facts.grid,
-            map=_file(home / MAP),
-            sketches=_file(home / SKETCHES),
-            valid_share=round(float(known.mean()), 6),
-            class_shares={n: round(float(c / known.sum()), 6) for n, c in zip(bundle.classes, counts, strict=True)},
-            mean_confidence=_mean(layers.confidence, known),
-            outside_share=None if layers.outside is None else _mean(layers.outside, known),
-            mean_set_size=None if layers.set_size is None else _mean(layers.set_size, known),
-            tile_px=SKETCH_PX,
-        )
-    )
+    write_json(home / SKETCHES, findings.columns(column_names(bundle)))
+    write_text(home / TALLIES, json.dumps(findings.tallies, separators=(",", ":")))
+    said = earlier.source_name if earlier else request.name or said_name(shelf, scenes)
+    return shelf.put(_prediction(request, findings, home, scenes, said))
 
 
-def _id(model: Model, request: _Request) -> str:
-    release, read = model.release, tuple(covariate.id for covariate in request.beside.covariates)
-    return Prediction.id_for(model.bundle.id, release.model, release.number, request.sha256, SKETCH_PX, covariates=read)
+@contextmanager
+def _looking(source: Source, how: _How) -> Iterator[Callable[[], bool]]:
+    """Looks at a raster beside the pass; yields what asks whether to stop, and raises once the raster is refused."""
+    with ThreadPoolExecutor(1, thread_name_prefix="looking") as aside:
+        seen = aside.submit(lambda: refuse_exchanged(looked_at(source), source.carried))
+
+        def cancelled() -> bool:
+            if seen.done():
+                seen.result()
+            return how.cancelled is not None and how.cancelled()
+
+        yield cancelled
+        seen.result()
+
+
+def _prediction(
+    request: Request, findings: Findings, home: Path, scenes: tuple[str, ...], said_name: str
+) -> Prediction:
+    model, path = request.model, request.path
+    return Prediction(
+        bundle=model.bundle.id,
+        graph_sha256=model.bundle.file.sha256,
+        model=model.release.model,
+        number=model.release.number,
+        source=FileRef(path=path.name, sha256=request.sha256, size=path.stat().st_size),
+        source_name=said_name,
+        scenes=scenes,
+        covariates=tuple(covariate.id for covariate in request.beside.covariates),
+        declared=request.source.declared,
+        grid=request.source.grid,
+        map=_file(home / MAP),
+        sketches=_file(home / SKETCHES),
+        valid_share=findings.valid_share,
+        class_shares=findings.class_shares,
+        mean_confidence=findings.mean_confidence,
+        outside_share=findings.outside_share,
+        mean_set_size=findings.mean_set_size,
+        tile_px=SKETCH_PX,
+        layers=request.layers,
+    )
 
 
 def _said(number: float | None) -> str:
     return "none" if number is None else f"{number:g}"
 
 
-def _declared(facts: RasterFacts, contract: Contract) -> tuple[Radiometry, dict[str, Radiometry]]:
-    """Returns the raster's own radiometry once its bands, pixels and place were found to fit."""
-    said = facts.tags.get("GEOML_SENSOR", contract.sensor)
-    if said != contract.sensor:
-        raise BadInput(
-            f"The raster says it is of {said[:60]!r}, the model reads {contract.sensor}.",
-            "choose a model of the raster's sensor",
-        )
-    declared = declared_in(facts, contract)
-    if abs(facts.grid.pixel_m - contract.pixel_m) > 1e-6:
-        raise BadInput(
-            f"The raster's pixels are {facts.grid.pixel_m:g} m, the model reads {contract.pixel_m:g} m.",
-            "resample the raster band by band as the band contract says",
-        )
-    east, north = (facts.grid.bounds.left + facts.grid.bounds.right) / 2, facts.grid.bounds.top
-    if 32601 <= facts.grid.epsg <= 32760 and not (-400_000 <= east <= 1_400_000 and -100_000 <= north <= 10_100_000):
-        raise BadInput(
-            f"The raster lies at easting {east:.0f}, northing {north:.0f}; its CRS {facts.grid.crs} ends before that.",
-            "check its CRS; these numbers look like those of another system",
-        )
-    return declared
-
-
-def _scenes(shelf: Shelf, facts: RasterFacts, sha256: str) -> tuple[str, ...]:
-    """Returns the stored scenes a raster is, or says it was cut from; a claim counts only on the same ground."""
-    said = {part.strip() for key in ("GEOML_SCENES", "GEOML_SCENE") for part in facts.tags.get(key, "").split(",")}
-    found = [
-        scene.id
-        for scene in shelf.all(Scene)
-        if scene.file.sha256 == sha256 or (said & {scene.id, scene.name} and _within(facts.grid, scene.grid))
-    ]
-    return tuple(sorted(set(found)))
-
-
-def _within(part: Grid, whole: Grid) -> bool:
-    if part.crs != whole.crs or abs(part.pixel_m - whole.pixel_m) > 1e-9:
-        return False
-    common = part.bounds.overlap(whole.bounds)
-    return common == part.bounds
-
-
-def _said_name(shelf: Shelf, scenes: tuple[str, ...]) -> str:
-    return ", ".join(shelf.get(Scene, scene).name for scene in scenes) or "upload"
-
-
-def _mean(layer: NDArray[Any], known: NDArray[np.bool_]) -> float:
-    return round(float(layer[known].astype(np.float64).mean()), 6)
-
-
-def _sketches(dn: NDArray[np.float32], layers: Layers, model: Model, grid: Grid) -> Columns:
-    """Returns tiles in a few numbers each; where it is known, also which share of the answers lies outside."""
-    columns = sketch_tiles(
-        dn,
-        model.contract.names,
-        grid,
-        SKETCH_PX,
-        classes=layers.classes,
-        confidence=layers.confidence,
-        class_names=model.bundle.classes,
-    )
-    outside, known = layers.outside, layers.known
-    if outside is not None:
-        parts = [window.slices() for window in grid.tiles(SKETCH_PX)]
-        columns["outside_share"] = [_mean(outside[part], known[part]) if known[part].any() else None for part in parts]
-    return columns
-
-
-def _meaning(bundle: Bundle) -> dict[str, str]:
-    """Returns what the codes and the layers of a map stand for, as tags."""
-    said = {"GEOML_LEGEND": json.dumps(bundle.legend, ensure_ascii=False)}
-    if bundle.applicability is not None:
-        said["GEOML_THRESHOLD"] = repr(bundle.applicability.threshold)
-        said["GEOML_DISSIMILARITY"] = bundle.applicability.definition
-    if bundle.conformal is not None:
-        said["GEOML_COVERAGE"] = repr(bundle.conformal.coverage)
-        said["GEOML_COVERAGE_MEASURED"] = repr(round(bundle.conformal.measured.value, 6))
-        said["GEOML_SETS"] = bundle.conformal.method
-    return said
-
-
-def _tags(model: Model, request: _Request, scenes: tuple[str, ...]) -> dict[str, str]:
-    return {
-        "GEOML_PREDICTION": _id(model, request),
-        "GEOML_BUNDLE": model.bundle.id,
-        "GEOML_GRAPH_SHA256": model.bundle.file.sha256,
-        "GEOML_MODEL": model.release.model,
-        "GEOML_NUMBER": str(model.release.number),
-        "GEOML_VERSION": model.bundle.version,
-        "GEOML_EVALUATION": model.bundle.evaluation,
-        "GEOML_SCENES": ",".join(scenes),
-        "GEOML_SOURCE_SHA256": request.sha256,
-    }
-
-
-def _write_picture(path: Path, dn: NDArray[np.float32], contract: Contract) -> None:
-    names = contract.names
-    called = {band.common_name: band.name for band in contract.bands}
-    shown = [called.get(word, "") for word in PICTURE_BANDS]
-    shown = shown if all(shown) else [names[0]] * 3
-    step = max(1, -(-max(dn.shape[1:]) // PICTURE_PX))
-    layers = dn[[names.index(n) for n in shown], ::step, ::step]
-    with whole_file(path) as part:
-        part.write_bytes(png.rgba(png.stretched(layers)))
-
-
-def _earlier(shelf: Shelf, prediction_id: str) -> Prediction | None:
+def _kept(shelf: Shelf, prediction_id: str) -> Prediction | None:
     try:
         return shelf.get(Prediction, prediction_id)
     except NotFound:
         return None
 
 
-def _whole(home: Path, prediction: Prediction) -> bool:
-    wanted = ((home / MAP, prediction.map.sha256), (home / SKETCHES, prediction.sketches.sha256))
-    return (home / PICTURE).exists() and all(path.exists() and sha256_of(path) == sha for path, sha in wanted)
+def _earlier(shelf: Shelf, log: PredictionLog, prediction_id: str) -> Prediction | None:
+    """Returns a prediction whose files are all there, as they were made."""
+    found, home = _kept(shelf, prediction_id), log.home(prediction_id)
+    if found is None or not (home / PICTURE).exists():
+        return None
+    wanted = ((home / MAP, found.map.sha256), (home / SKETCHES, found.sketches.sha256))
+    return found if all(path.exists() and sha256_of(path) == sha256 for path, sha256 in wanted) else None
 
 
 def _file(path: Path) -> FileRef:

@@ -23,12 +23,13 @@ class Pixel:
         col: from the western edge, from 0.
         code: class code; 255 for no answer.
         name: name of the class; None for no answer.
-        confidence: 0 to 1; None for no answer.
+        confidence: 0 to 1; None for no answer, or where the map does not say.
         possible: names of the classes in its set, in code order; None where the map does not say.
         coverage: how often such sets were promised to hold the true class, 0 to 1; None where the map does not say.
         dissimilarity: to what the model learned from, in shares of the threshold, rounded up to hundredths and at
             most 2.5; None where the map does not say.
         density: samples within the threshold, at most 250; None where the map does not say.
+        probabilities: 0 to 1 of each class by name, most probable first; None where the map does not say.
     """
 
     row: int
@@ -40,6 +41,7 @@ class Pixel:
     coverage: float | None = None
     dissimilarity: float | None = None
     density: int | None = None
+    probabilities: dict[str, float] | None = None
 
     @property
     def outside(self) -> bool | None:
@@ -53,11 +55,11 @@ def pixel_of(map_path: Path, easting: float, northing: float) -> Pixel:
     Raises:
         BadInput: the point is outside the map, or the file is no map of this platform.
     """
-    facts = raster.describe(map_path)
+    facts = raster.describe(map_path, raster.OWN)
     row, col = facts.grid.pixel_at(easting, northing)
-    if facts.names[:2] != (cog.CLASS, cog.CONFIDENCE):
+    if facts.names[:1] != (cog.CLASS,):
         raise BadInput(f"{map_path.name} is no map.", "give a map that `geoml classify` or the service wrote")
-    said = raster.read(map_path, Window(col=col, row=row, width=1, height=1))[:, 0, 0].tolist()
+    said = raster.read(map_path, Window(col=col, row=row, width=1, height=1), limits=raster.OWN)[:, 0, 0].tolist()
     band = {name: int(value) for name, value in zip(facts.names, said, strict=True) if value != cog.NODATA}
     try:
         return _read(row, col, band, cog.read_classes(map_path), facts.tags.get("GEOML_COVERAGE"))
@@ -77,11 +79,12 @@ def _read(row: int, col: int, band: Mapping[str, int], names: tuple[str, ...], c
         col,
         code,
         names[code],
-        band[cog.CONFIDENCE] / 100,
+        band[cog.CONFIDENCE] / 100 if cog.CONFIDENCE in band else None,
         possible=_possible(band, names),
         coverage=None if coverage is None else float(coverage),
         dissimilarity=None if far is None else far / 100,
         density=band.get(cog.DENSITY),
+        probabilities=_probabilities(band, names),
     )
 
 
@@ -102,6 +105,12 @@ def of_trust(pixel: Pixel) -> str:
             else f"It is like what the model learned from: {times} times the threshold, {_counted(pixel.density)} near."
         )
     return " ".join(said)
+
+
+def _probabilities(band: Mapping[str, int], names: tuple[str, ...]) -> dict[str, float] | None:
+    said = {name: band.get(f"{cog.PROBABILITY}{code}") for code, name in enumerate(names)}
+    known = {name: percent / 100 for name, percent in said.items() if percent is not None}
+    return dict(sorted(known.items(), key=lambda entry: -entry[1])) if len(known) == len(names) else None
 
 
 def _possible(band: Mapping[str, int], names: tuple[str, ...]) -> tuple[str, ...] | None:

@@ -88,6 +88,11 @@ class Places:
         return self.workspace / "predictions"
 
     @property
+    def maps(self) -> Path:
+        """Maps of stored scenes, by their names, with item and outlines beside them."""
+        return self.workspace / "maps"
+
+    @property
     def evidently(self) -> Path:
         """Evidently's workspace."""
         return self.workspace / "evidently"

@@ -61,7 +61,7 @@ def trace(places: Places, map_path: Path, easting: float, northing: float) -> li
         BadInput: the point is outside, or the file carries no lineage.
         NotFound: the map was made elsewhere: its prediction is not kept here.
     """
-    tags = raster.describe(map_path).tags
+    tags = raster.describe(map_path, raster.OWN).tags
     if "GEOML_PREDICTION" not in tags:
         raise BadInput(f"{map_path.name} carries no lineage.", "give a map that `geoml classify` or the service wrote")
     shelf = Shelf(places.nouns)
@@ -134,11 +134,8 @@ def _ends(noun: Noun, found: Mapping[str, Noun]) -> str:
 
 def _about_pixel(prediction: Prediction, pixel: Pixel, easting: float, northing: float, sha256: str) -> str:
     changed = "" if sha256 == prediction.map.sha256 else " The file was changed after it was made."
-    says = (
-        f"is {pixel.name} with {pixel.confidence:.0%} confidence"
-        if pixel.name is not None and pixel.confidence is not None
-        else "has no answer"
-    )
+    sure = "" if pixel.confidence is None else f" with {pixel.confidence:.0%} confidence"
+    says = "has no answer" if pixel.name is None else f"is {pixel.name}{sure}"
     return (
         f"Row {pixel.row}, column {pixel.col} (easting {easting:.1f}, northing {northing:.1f}) {says}; "
         f"{prediction.model} {prediction.number} answered for {prediction.source_name}.{changed} {of_trust(pixel)}"

@@ -12,6 +12,7 @@ from geoml_ops.adapters.onnx import feature_graph
 from geoml_ops.adapters.ort import Graph
 from geoml_ops.core.bands import SENTINEL_2_L1C
 from geoml_ops.core.errors import BadInput, GeomlError, Refused, TooLarge
+from geoml_ops.platform import deadlines
 
 CONTENT = feature_graph(("B04", "NDVI"), SENTINEL_2_L1C)
 
@@ -220,3 +221,71 @@ def test_outputs_are_found_by_name_whatever_their_order():
     answer = graph.run(np.array([1, 7], dtype=np.float32).reshape(1, 2, 1, 1))
     assert answer.valid.all()
     assert graph.n_out == 2
+
+
+def expanded(*sides: int) -> Callable[[onnx.ModelProto], None]:
+    """Makes the features depend on an array of these sides, whatever is asked."""
+
+    def change(model: onnx.ModelProto) -> None:
+        graph = model.graph
+        graph.initializer.append(numpy_helper.from_array(np.float32(0), "nought"))
+        graph.initializer.append(numpy_helper.from_array(np.array(sides, np.int64), "sides"))
+        graph.initializer.append(numpy_helper.from_array(np.arange(len(sides), dtype=np.int64), "axes"))
+        graph.node.append(helper.make_node("Expand", ["nought", "sides"], ["large"]))
+        graph.node.append(helper.make_node("ReduceSum", ["large", "axes"], ["small"], keepdims=0))
+        for node in graph.node:
+            node.output[:] = ["before" if name == "features" else name for name in node.output]
+        graph.node.append(helper.make_node("Add", ["before", "small"], ["features"]))
+
+    return change
+
+
+def test_a_few_bytes_that_ask_for_a_great_array_are_refused_before_it_is_made():
+    with pytest.raises(Refused, match="an array of 1099511627776 numbers whatever is asked; the limit is 67108864"):
+        Graph(altered(expanded(2**20, 2**20)))
+    dn = np.full((1, 2, 3, 3), 500.0, np.float32)
+    found = Graph(altered(expanded(4, 5))).features(dn)
+    np.testing.assert_array_equal(found, Graph(CONTENT).features(dn))
+
+
+def test_arrays_multiplied_into_a_great_one_are_refused_too():
+    def change(model):
+        for name, shape in (("tall", (1, 1, 30_000, 1)), ("wide", (1, 1, 1, 30_000))):
+            model.graph.initializer.append(numpy_helper.from_array(np.zeros(shape, np.float32), name))
+        model.graph.node.append(helper.make_node("Add", ["tall", "wide"], ["large"]))
+
+    with pytest.raises(Refused, match="an array of 900000000 numbers"):
+        Graph(altered(change))
+
+
+def test_a_graph_that_runs_too_long_is_ended_and_the_next_one_runs(monkeypatch):
+    graph = Graph(slow())
+    array = np.ones((1, 2, 256, 256), np.float32)
+    monkeypatch.setattr(deadlines, "LOOK_S", 0.02)
+    monkeypatch.setattr(ort, "RUN_S", 0.05)
+    monkeypatch.setattr(ort, "PIXEL_S", 0.0)
+    monkeypatch.setattr(ort, "_watch", deadlines.Deadlines())
+    with pytest.raises(Refused, match="ran longer than 0 s and was ended"):
+        graph.run(np.ones((40, 2, 512, 512), np.float32))
+    monkeypatch.setattr(ort, "RUN_S", 60.0)
+    assert graph.run(array).valid.all()
+
+
+def slow() -> bytes:
+    """A graph of a thousand steps over all pixels."""
+    nodes = [helper.make_node("Exp", ["dn"], ["e0"])]
+    nodes += [helper.make_node("Tanh" if i % 2 else "Sigmoid", [f"e{i}"], [f"e{i + 1}"]) for i in range(1000)]
+    nodes.append(helper.make_node("Identity", ["e1000"], ["probability"]))
+    nodes.append(helper.make_node("Split", ["e1000"], ["one", "other"], axis=1))
+    nodes.append(helper.make_node("Round", ["one"], ["whole"]))
+    nodes.append(helper.make_node("Abs", ["whole"], ["size"]))
+    nodes.append(helper.make_node("Exp", ["size"], ["grown"]))
+    nodes.append(helper.make_node("Cast", ["grown"], ["valid"], to=TensorProto.UINT8))
+    values = [
+        helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["batch", 2, "y", "x"]),
+        helper.make_tensor_value_info("valid", TensorProto.UINT8, ["batch", 1, "y", "x"]),
+    ]
+    source = helper.make_tensor_value_info("dn", TensorProto.FLOAT, ["batch", 2, "y", "x"])
+    graph = helper.make_graph(nodes, "slow", [source], values)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(model.SerializeToString())

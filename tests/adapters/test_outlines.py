@@ -70,7 +70,7 @@ def test_after_the_sieve_no_patch_is_smaller_than_was_asked_for(tmp_path: Path) 
 
 def test_more_patches_than_can_be_held_are_named(tmp_path: Path) -> None:
     board = np.indices((20, 20)).sum(axis=0).astype(np.uint8) % 2
-    with pytest.raises(TooLarge, match="more than 100 patches.*minimum mapping unit"):
+    with pytest.raises(TooLarge, match=r"more than 100 patches.*minimum mapping unit"):
         outlines(write(tmp_path / "map.tif", board), nodata=255, most_patches=100)
 
 

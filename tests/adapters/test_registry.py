@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from geoml_ops.adapters.registry import FILES, NOUN, Registry, Release, open_bundle
-from geoml_ops.core.errors import NotFound, Refused, Unavailable
+from geoml_ops.adapters import registry as registries
+from geoml_ops.adapters.registry import FILES, GOLDEN, NOUN, Registry, Release, files_of, open_bundle
+from geoml_ops.core.errors import NotFound, Refused, TooLarge, Unavailable
 from geoml_ops.core.flow import Bundle
 from tests.answering import publish, write_bundle
 from tests.conftest import free_port
@@ -29,7 +30,8 @@ def test_the_alias_leads_to_the_files(published: tuple[str, str, Bundle, int], t
         opened = registry.fetch(release, tmp_path)
     assert opened.bundle == bundle
     assert opened.folder == tmp_path / bundle.file.sha256
-    assert sorted(p.name for p in opened.folder.iterdir()) == sorted(FILES)
+    assert sorted(p.name for p in opened.folder.iterdir()) == sorted((*FILES, GOLDEN)) == sorted(files_of(bundle))
+    assert opened.golden == (opened.folder / GOLDEN).read_bytes()
 
 
 def test_a_kept_bundle_needs_no_registry(published: tuple[str, str, Bundle, int], tmp_path: Path) -> None:
@@ -53,7 +55,7 @@ def test_a_bundle_of_an_older_schema_opens_and_an_altered_one_is_refused_whateve
     bundle = write_bundle(tmp_path / "made")
     folder = tmp_path / bundle.file.sha256
     (tmp_path / "made").rename(folder)
-    since = ("contract", "covariates", "values")
+    since = ("contract", "covariates", "values", "golden", "overlap_px")
     for schema, lacks in ((1, (*since, "applicability", "conformal")), (2, since)):
         old = {name: value for name, value in bundle.as_json().items() if name not in lacks} | OLDER
         old["schema"] = schema
@@ -70,7 +72,7 @@ def test_a_bundle_of_an_older_schema_opens_and_an_altered_one_is_refused_whateve
                 open_bundle(tmp_path, bundle.file.sha256, known.id)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [*FILES, GOLDEN])
 def test_a_flipped_bit_on_disk_is_refused_then_repaired(
     published: tuple[str, str, Bundle, int], tmp_path: Path, name: str
 ) -> None:
@@ -87,7 +89,7 @@ def test_a_flipped_bit_on_disk_is_refused_then_repaired(
         open_bundle(tmp_path, release.graph_sha256, release.bundle)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [*FILES, GOLDEN])
 def test_a_damaged_artifact_is_refused_and_not_kept(mlflow_server: str, tmp_path: Path, name: str) -> None:
     bundle = write_bundle(tmp_path / "made")
     content = bytearray((tmp_path / "made" / name).read_bytes())
@@ -121,3 +123,64 @@ def test_a_version_of_foreign_make_is_refused(mlflow_server: str) -> None:
     client.set_registered_model_alias("foreign", "champion", version.version)
     with Registry(mlflow_server) as registry, pytest.raises(Refused, match=r"geoml\.id"):
         registry.release("foreign", "champion")
+
+
+def test_a_bundle_of_before_golden_tiles_opens_without(mlflow_server: str, tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "made", golden="none")
+    publish(mlflow_server, "plain", tmp_path / "made", bundle)
+    with Registry(mlflow_server) as registry:
+        opened = registry.fetch(registry.release("plain", "champion"), tmp_path / "kept")
+    assert (opened.bundle, opened.golden, files_of(bundle)) == (bundle, None, FILES)
+
+
+def test_bundles_of_one_graph_are_kept_beside_each_other(mlflow_server: str, tmp_path: Path) -> None:
+    one = write_bundle(tmp_path / "one")
+    other = write_bundle(tmp_path / "other", evaluation="evaluation-00000000000000bb", golden="wrong")
+    assert (one.file.sha256, one.id) != (one.file.sha256, other.id)
+    assert one.file.sha256 == other.file.sha256
+    with Registry(mlflow_server) as registry:
+        for made, bundle in ((tmp_path / "one", one), (tmp_path / "other", other)):
+            publish(mlflow_server, "twins", made, bundle)
+            registry.fetch(registry.release("twins", "champion"), tmp_path / "kept")
+    for bundle in (one, other):
+        opened = open_bundle(tmp_path / "kept", bundle.file.sha256, bundle.id)
+        assert opened.bundle == bundle
+        assert bundle.golden is not None
+        assert len(opened.golden or b"") == bundle.golden.size
+
+
+def test_no_more_is_read_than_the_bundle_says_nor_for_longer_than_allowed(
+    mlflow_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = write_bundle(tmp_path / "made")
+    with (tmp_path / "made" / GOLDEN).open("ab") as stream:
+        stream.write(bytes(1 << 20))
+    publish(mlflow_server, "swollen", tmp_path / "made", bundle)
+    with Registry(mlflow_server) as registry:
+        release = registry.release("swollen", "champion")
+        assert bundle.golden is not None
+        with pytest.raises(TooLarge, match=f"exceeds {bundle.golden.size} bytes"):
+            registry.fetch(release, tmp_path / "kept")
+        monkeypatch.setattr(registries, "MAX_DOWNLOAD_S", 0.0)
+        with pytest.raises(Unavailable, match="did not come in 0 s"):
+            registry.fetch(release, tmp_path / "kept")
+    assert not (tmp_path / "kept").exists() or not list((tmp_path / "kept").iterdir())
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [{"geoml.id": "../../elsewhere"}, {"geoml.graph_sha256": "/etc"}, {"geoml.id": "bundle-0000\n"}],
+    ids=["id leads out", "digest leads out", "id is cut"],
+)
+def test_names_that_are_no_names_of_bundles_are_refused(mlflow_server: str, tags: dict[str, str]) -> None:
+    from mlflow import MlflowClient
+
+    client, model = MlflowClient(mlflow_server), f"named-{abs(hash(str(tags)))}"
+    client.create_registered_model(model)
+    run = client.create_run("0")
+    proper = {"geoml.id": "bundle-00000000000000aa", "geoml.graph_sha256": "0" * 64}
+    source = f"{run.info.artifact_uri}/x"
+    version = client.create_model_version(model, source, run_id=run.info.run_id, tags=proper | tags)
+    client.set_registered_model_alias(model, "champion", version.version)
+    with Registry(mlflow_server) as registry, pytest.raises(Refused, match="was not published by this platform"):
+        registry.release(model, "champion")

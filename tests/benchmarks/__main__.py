@@ -11,13 +11,38 @@ from geoml_ops.settings import Settings, be_quiet
 be_quiet()
 
 from geoml_ops.platform.files import write_json  # noqa: E402
-from tests.benchmarks import covariates, families, features, heads, judging, places, texture  # noqa: E402
+from tests.benchmarks import (  # noqa: E402
+    covariates,
+    engine,
+    families,
+    features,
+    heads,
+    http,
+    judging,
+    mapfiles,
+    places,
+    sketching,
+    texture,
+)
 from tests.benchmarks import figures as maps  # noqa: E402
 from tests.benchmarks.pairs import Figure  # noqa: E402
 
 FIGURES = {
     name: figure
-    for part in (maps, judging, features, texture, covariates, places, heads, families)
+    for part in (
+        maps,
+        judging,
+        features,
+        texture,
+        covariates,
+        places,
+        heads,
+        families,
+        mapfiles,
+        sketching,
+        engine,
+        http,
+    )
     for name, figure in part.FIGURES.items()
 }
 

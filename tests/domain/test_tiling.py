@@ -8,21 +8,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from geoml_ops.adapters.ort import Graph
 from geoml_ops.core.evidence import Conformal, Region, Score
 from geoml_ops.core.grid import Bounds, Grid, Window
 from geoml_ops.domain.tiling import (
     CEILING,
+    Block,
+    Box,
+    Lattice,
     Layers,
+    Run,
     classify_array,
+    classify_block,
+    filled,
     least_over,
     least_probability,
     members_of,
     outside,
+    seam_score,
     sets,
+    slope,
     tiles,
     with_halo,
 )
 from geoml_ops.domain.tiling.layers import packed, percent_of_threshold
+from tests.looking import looking_graph
 
 GRID = Grid(crs="EPSG:32633", left=300_000.0, top=5_800_000.0, pixel_m=10.0, width=40, height=30)
 
@@ -254,3 +264,163 @@ def test_layers_cost_few_bytes_a_pixel() -> None:
     assert isinstance(layers, Layers)
     n_bytes = sum(layer.nbytes for layer in vars(layers).values() if layer is not None)
     assert n_bytes / (GRID.width * GRID.height) == 1 + 4 + 1 + 2 + 1 + 1
+
+
+# --- the lattice -----------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    height=st.integers(1, 70), width=st.integers(1, 70), tile_px=st.integers(1, 20), overlap_px=st.integers(0, 20),
+    origin=st.tuples(st.integers(-30, 30), st.integers(-30, 30)), row=st.integers(0, 69), col=st.integers(0, 69),
+    size=st.tuples(st.integers(1, 70), st.integers(1, 70)),
+)  # fmt: skip
+def test_a_window_is_shown_exactly_the_tiles_that_answer_in_it(
+    height: int, width: int, tile_px: int, overlap_px: int, origin: tuple[int, int], row: int, col: int,
+    size: tuple[int, int],
+) -> None:  # fmt: skip
+    overlap_px = min(overlap_px, tile_px // 2 * 2)
+    lattice, shape = Lattice(tile_px, 2, overlap_px, origin), (height, width)
+    row, col = row % height, col % width
+    window = Window(col=col, row=row, width=min(size[1], width - col), height=min(size[0], height - row))
+    everything = list(lattice.cells(Window(col=0, row=0, width=width, height=height), shape))
+    answers = [cell for cell in everything if lattice.answered(cell, shape).common(Box.of(window))]
+    assert list(lattice.cells(window, shape)) == answers
+    seen = np.zeros(shape, int)
+    for cell in everything:
+        assert (cell.top - origin[0]) % tile_px == (cell.left - origin[1]) % tile_px == 0
+        seen[cell.common(Box(0, 0, *shape)).window().slices()] += 1  # type: ignore[union-attr]
+    assert (seen == 1).all(), "each pixel lies in one cell"
+    needed = lattice.needed(window, shape)
+    if overlap_px:
+        assert all(lattice.asked(cell).common(needed) == lattice.asked(cell) for cell in answers)
+    grown = Box.of(window).wider(lattice.around_px)
+    assert needed.common(grown) == needed, "the bound by which memory is planned holds"
+
+
+@given(tile_px=st.integers(1, 40), reach_px=st.integers(0, 20))
+def test_weights_are_above_nothing_and_neighbours_add_up_to_one(tile_px: int, reach_px: int) -> None:
+    reach_px = min(reach_px, tile_px // 2)
+    weights = slope(tile_px, reach_px)
+    assert weights.shape == (tile_px + 2 * reach_px,)
+    assert weights.min() > 0
+    total = np.zeros(5 * tile_px + 2 * reach_px)
+    for tile in range(5):
+        total[tile * tile_px : (tile + 1) * tile_px + 2 * reach_px] += weights
+    np.testing.assert_allclose(total[2 * reach_px : 5 * tile_px], 1.0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("tile_px", "overlap_px"), [(0, 0), (8, 9), (7, 7), (8, -2)])
+def test_an_impossible_lattice_is_refused(tile_px: int, overlap_px: int) -> None:
+    with pytest.raises(ValueError, match="px"):
+        Lattice(tile_px, 0, overlap_px)
+
+
+# --- blending --------------------------------------------------------------------------------
+
+
+def hilly(height: int, width: int, seed: int = 0) -> NDArray[np.float32]:
+    """Four bands of a smooth landscape of about 1000 DN."""
+    rng = np.random.default_rng(seed)
+    spread = [np.exp(-2 * (np.pi * 12 * np.fft.fftfreq(side)) ** 2) for side in (height, width)]
+    noise = rng.normal(size=(4, height, width))
+    smooth = np.fft.ifft2(np.fft.fft2(noise) * spread[0][:, None] * spread[1]).real
+    return (1000 + 300 * smooth / smooth.std()).astype(np.float32)
+
+
+def green(layers: Layers) -> NDArray[np.float32]:
+    """The probability of class 1."""
+    return np.where(layers.classes == 1, layers.confidence, 1 - layers.confidence)
+
+
+@pytest.fixture(scope="module")
+def moody() -> Run:
+    """A graph that minds the mean of its tile a little, and is wrong near its edges."""
+    return Graph(looking_graph(8, tile_minded=0.05)).run
+
+
+#: What a shift of the lattice may change in a probability, and how much more neighbours may differ across its borders.
+EPSILON, SEAM = 0.06, 1.25
+SHIFTS = [(0, 0), (17, 40), (32, 5), (63, 63)]
+
+
+def shifted(dn: NDArray[np.float32], run: Run, overlap_px: int) -> tuple[float, float]:
+    """Returns the largest change of any probability when the lattice is shifted, and the worst seam."""
+    maps, seams = [], []
+    for origin in SHIFTS:
+        probability = green(classify_array(dn, run, lattice=Lattice(64, 0, overlap_px, origin)))
+        maps.append(probability)
+        seams.append(seam_score(probability[np.newaxis], 64, origin) or 0.0)
+    return max(float(np.abs(one - maps[0]).max()) for one in maps), max(seams)
+
+
+def test_shifting_the_lattice_changes_a_blended_map_little_and_a_naive_one_much(moody: Run) -> None:
+    dn = hilly(200, 230)
+    (blended, seam), (naive, naive_seam) = shifted(dn, moody, 64), shifted(dn, moody, 0)
+    assert blended < EPSILON < naive
+    assert seam < SEAM < naive_seam
+
+
+@pytest.mark.parametrize("halo_px", [0, 12])
+def test_a_graph_that_needs_no_overlap_answers_the_same_with_one(halo_px: int) -> None:
+    """With its halo a looking graph is exact: weights then join equal numbers."""
+    run, dn = Graph(looking_graph(halo_px)).run, hilly(90, 130)
+    dn[:, 20:40, 30:70] = np.nan
+    exact = classify_array(dn, run, 256, halo_px)
+    blended = classify_array(dn, run, lattice=Lattice(32, halo_px, 16, (5, 9)))
+    np.testing.assert_array_equal(blended.known, np.isfinite(dn[0]))
+    np.testing.assert_allclose(green(blended), green(exact), atol=2e-6)
+
+
+def test_sets_and_distance_come_from_what_was_blended() -> None:
+    dn, names = scene(3), [f"c{i}" for i in range(9)]
+    least = least_over(conformal(dict.fromkeys(names, 0.8)), names, GRID)
+    once = classify_array(dn, nine_classes, 16, threshold=0.7, least=least)
+    blended = classify_array(dn, nine_classes, threshold=0.7, least=least, lattice=Lattice(8, 0, 6))
+    np.testing.assert_array_equal(blended.known, once.known)
+    for name in ("classes", "set_size", "dissimilarity", "density"):
+        same = getattr(blended, name) == getattr(once, name)
+        assert same.mean() > 0.98, f"{name}: sums of one number and another order of roundings"
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    height=st.integers(1, 60), width=st.integers(1, 60), block_px=st.integers(5, 70), overlap_px=st.integers(0, 8),
+    seed=st.integers(0, 99),
+)  # fmt: skip
+def test_bytes_do_not_depend_on_how_a_raster_is_cut_into_blocks(
+    height: int, width: int, block_px: int, overlap_px: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    dn = rng.normal(1000, 300, (4, height, width)).astype(np.float32)
+    dn[:, rng.random((height, width)) < 0.1] = np.nan
+    lattice, shape = Lattice(16, 3, overlap_px * 2, (4, 7)), (height, width)
+    run = (MINDED if overlap_px else LOOKING).run
+    whole = Window(col=0, row=0, width=width, height=height)
+    box = lattice.needed(whole, shape)
+    once = classify_block(Block(whole, shape, filled(dn, Box(0, 0, *shape), box), box), lattice, run)
+    for window in tiles(height, width, block_px):
+        box = lattice.needed(window, shape)
+        part = classify_block(Block(window, shape, filled(dn, Box(0, 0, *shape), box), box), lattice, run)
+        if part is None:
+            assert np.isnan(dn[(0, *window.slices())]).all()
+            continue
+        assert once is not None
+        np.testing.assert_array_equal(part.classes, once.classes[window.slices()])
+        if overlap_px:
+            assert part.confidence.tobytes() == once.confidence[window.slices()].tobytes()
+        else:
+            np.testing.assert_allclose(part.confidence, once.confidence[window.slices()], atol=2e-6)
+
+
+LOOKING, MINDED = Graph(looking_graph(3)), Graph(looking_graph(3, tile_minded=0.3))
+
+
+def test_a_seam_is_seen_and_its_absence_too() -> None:
+    smooth = np.linspace(0, 1, 64, dtype=np.float32) * np.ones((1, 64, 1), np.float32)
+    assert seam_score(smooth, 16) == pytest.approx(1.0, abs=0.1)
+    broken = smooth + 0.5 * (np.arange(64) // 16 % 2)
+    assert (seam_score(broken, 16) or 0) > 10
+    assert (seam_score(broken, 16, (0, 8)) or 0) < 1, "borders elsewhere see nothing"
+    assert seam_score(np.ones((1, 4, 4), np.float32), 2) is None
+    assert seam_score(np.full((1, 4, 4), np.nan, np.float32), 2) is None

@@ -17,6 +17,7 @@ from cryptography.fernet import Fernet
 
 from geoml_ops.servers import PORTS, commands, environment, new_secrets
 from geoml_ops.settings import QUIET, Settings
+from geoml_ops.steps.keys import digest_of, read_keys
 
 ROOT = Path(__file__).resolve().parents[2]
 INFRA = ROOT / "infra"
@@ -202,7 +203,11 @@ def test_the_script_writes_every_secret_once(tmp_path: Path, monkeypatch: Any) -
     monkeypatch.setattr(keys, "FOLDER", tmp_path / "secrets")
     keys.main()
     first = {p.name: p.read_text() for p in (tmp_path / "secrets").iterdir()}
-    assert set(first) == set(COMPOSE["secrets"])
+    # Whoever runs the deployment keeps the key; the service is given its digest.
+    assert set(first) == {*COMPOSE["secrets"], "service_operator_key"}
+    (tmp_path / "keys.yaml").write_text(first["service_keys"])
+    (key,) = read_keys(tmp_path / "keys.yaml")
+    assert (key.role, key.sha256) == ("operator", digest_of(first["service_operator_key"]))
     keys.main()
     assert {p.name: p.read_text() for p in (tmp_path / "secrets").iterdir()} == first
     assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +12,6 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-import uvicorn
 from rasterio.io import MemoryFile
 
 from geoml_ops import client
@@ -25,13 +21,18 @@ from geoml_ops.adapters.registry import Release, open_bundle
 from geoml_ops.settings import Settings
 from geoml_ops.steps import classify
 from serving.follow import Follower, State
-from serving.guard import Guard
+from serving.guard import Guard, Rules
+from serving.keys import Keyring
 from serving.pictures import BANDS, IMAGE
+from serving.quotas import Quotas
 from serving.routes import Routes
 from tests.answering import APPLICABILITY, CONFORMAL, TOP, WEST, write_bundle, write_raster
-from tests.conftest import ROOT, free_port
+from tests.conftest import ROOT
+from tests.serving.chromium import PROGRAM, browser
+from tests.serving.inside import answering
 
 PAGE = ROOT / "serving" / "page"
+SHOTS = ROOT / "workspace" / "screenshots"
 
 
 @dataclass
@@ -72,20 +73,17 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     follower = Follower(places, 60.0)
     follower.state = State(models["knowing"])
     routes = Routes(settings, follower)
-    routes.prepare()
-    port = free_port()
-    guarded = Guard(routes.app(), max_bytes=2**24, readiness=follower.readiness)
-    server = uvicorn.Server(uvicorn.Config(guarded, host="127.0.0.1", port=port, log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.05)
-    try:
-        url = f"http://127.0.0.1:{port}"
+    routes.start()
+    guarded = Guard(
+        routes.app(),
+        rules=Rules(max_bytes=2**24),
+        readiness=follower.readiness,
+        keyring=Keyring(None),
+        quotas=Quotas(home / "quotas.json"),
+    )
+    with answering(guarded) as url:
         yield Served(url, places.predictions, made["knowing"], made["plain"], follower, models)
-    finally:
-        server.should_exit = True
-        thread.join(10)
+    routes.stop()
 
 
 def picture(answer: httpx.Response) -> Any:
@@ -188,29 +186,46 @@ def test_the_answer_to_a_raster_says_how_far_its_map_may_be_trusted(served: Serv
 
 
 def test_the_page_asks_only_for_parts_and_layers_that_exist() -> None:
-    script, html = (PAGE / "app.js").read_text(), (PAGE / "index.html").read_text()
+    script = "".join(part.read_text() for part in sorted(PAGE.glob("*.js")))
+    html = (PAGE / "index.html").read_text()
     wanted = set(re.findall(r'at\("([\w-]+)"\)', script))
-    there = set(re.findall(r'id="([\w-]+)"', html))
-    assert wanted <= there
+    there = re.findall(r'id="([\w-]+)"', html)
+    assert wanted <= set(there)
+    assert len(there) == len(set(there))
     layers = set(re.findall(r'data-layer="(\w+)"', html))
     assert layers == (set(BANDS) | {IMAGE}) - {"outside"}
-    assert "layer=outside" in script
+    assert 'new Hatched(row.id, "outside"' in script
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium here")
-def test_a_browser_shows_what_a_map_knows_and_hides_what_it_does_not(served: Served, tmp_path: Path) -> None:
+@pytest.mark.skipif(PROGRAM is None, reason="no Chromium here")
+def test_a_browser_shows_what_a_map_knows_and_hides_what_it_does_not(served: Served) -> None:
     """The page as Chromium builds it, its policy enforced."""
-    for prediction, knows in ((served.knowing, True), (served.plain, False)):
-        command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-                   "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                   "--no-proxy-server", f"--user-data-dir={tmp_path / prediction}", "--virtual-time-budget=6000",
-                   "--dump-dom", f"{served.url}/#{prediction}"]  # fmt: skip
-        page = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
-        for layer in ("set_size", "dissimilarity"):
-            button = re.search(rf'<button[^>]*data-layer="{layer}"[^>]*>', page)
-            assert button
-            assert ("hidden" in button[0]) != knows
-        assert ("Outside: unlike the samples" in page) == knows
-        assert (f"/predictions/{prediction}/map.png?layer=outside" in page) == knows
-        assert "Sets of classes held the true one on 91 %" in page
+    with browser() as page:
+        page.size(1280, 800)
+        for prediction, knows in ((served.knowing, True), (served.plain, False)):
+            page.open("about:blank")
+            page.asked.clear()
+            page.open(f"{served.url}/#{prediction}")
+            page.wait("document.querySelectorAll('#predictions button').length === 2")
+            page.settled()
+            for layer in ("set_size", "dissimilarity"):
+                assert page.js(f"document.querySelector('[data-layer={layer}]').hidden") != knows
+            assert page.js("document.getElementById('hatching').hidden") != knows
+            assert ("Outside: unlike the samples" in page.js("document.getElementById('legend').innerText")) == knows
+            assert any("layer=outside" in asked for asked in page.asked) == knows
+            assert "Sets of classes held the true one on 91 %" in page.js(
+                "document.getElementById('trust').textContent"
+            )
+        page.js(f"location.hash = '{served.knowing}'")
+        page.settled()
+        for number, layer in enumerate(("set_size", "dissimilarity", "classes"), start=1):
+            page.js(f"document.querySelector('[data-layer={layer}]').click()")
+            page.settled()
+            page.shot(SHOTS / f"layers-{number}-{layer}.png")
+        page.click(800, 400)
+        page.wait("!document.getElementById('pixel').hidden")
+        page.settled()
+        page.shot(SHOTS / "layers-4-pixel.png")
+        assert "the threshold" in page.js("document.getElementById('pixel-trust').innerText")
+        assert page.complaints == []

@@ -217,7 +217,7 @@ def test_the_bundle_answers_for_the_whole_scene_as_the_fitted_model(world: World
 
 def test_the_folder_holds_all_that_a_service_and_a_person_need(world: World, bundle: Bundle) -> None:
     folder = folder_of(world, bundle)
-    names = {"model.onnx", "bundle.json", "reference.json", "card.html", "item.json", "speed.json"}
+    names = {"model.onnx", "golden.tiles", "bundle.json", "reference.json", "card.html", "item.json", "speed.json"}
     assert {path.name for path in folder.iterdir()} == names
     assert open_bundle(world.places.bundles, bundle.file.sha256, bundle.id).bundle == bundle
     assert bundle.bands == ("B04", "B08", "B11")

@@ -8,8 +8,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from geoml_ops.core.grid import Window
-
 NODATA_CLASS = NODATA = 255
 CEILING = 250
 """Largest number of a layer that counts or compares; it stands for itself and everything beyond."""
@@ -54,6 +52,7 @@ class Layers:
         members: ``(layer, y, x)`` which classes those are: bit ``k`` of layer ``j`` stands for class ``7 j + k``.
         dissimilarity: ``(y, x)`` percent of the threshold, see :func:`percent_of_threshold`.
         density: ``(y, x)`` samples within the threshold, rounded down, at most 250.
+        probability: ``(class, y, x)`` of each class, in percent.
     """
 
     classes: Bytes
@@ -62,6 +61,7 @@ class Layers:
     members: Bytes | None = None
     dissimilarity: Bytes | None = None
     density: Bytes | None = None
+    probability: Bytes | None = None
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -82,32 +82,33 @@ class Layers:
         }
         return Layers(**blank)
 
-    def put(self, part: Layers, window: Window) -> None:
-        """Writes the layers of a window into these."""
+    def put(self, part: Layers, where: tuple[slice, slice]) -> None:
+        """Writes the layers of a part into these, at rows and columns."""
         for field in fields(self):
             if (layer := getattr(part, field.name)) is not None:
-                getattr(self, field.name)[..., *window.slices()] = layer
+                getattr(self, field.name)[..., *where] = layer
 
 
 def layers_of(
     answer: Answer,
-    core: tuple[slice, slice],
     threshold: float | None,
     member: NDArray[np.bool_] | None,
+    *,
+    every_class: bool = False,
 ) -> Layers:
     """Returns the layers of one answered tile.
 
     Args:
-        answer: to a batch of one.
-        core: rows and columns of the tile without its halo.
+        answer: to a batch of one, without any halo.
         threshold: dissimilarity beyond which a pixel is outside; None leaves its layers out.
-        member: ``(class, y, x)`` classes in the set of each pixel of the core; None leaves its layers out.
+        member: ``(class, y, x)`` classes in the set of each pixel; None leaves its layers out.
+        every_class: also keep the probability of each class.
 
     Raises:
         ValueError: a threshold is given, and the graph does not say how dissimilar pixels are.
     """
-    probability = answer.probability[0][:, *core]
-    known = answer.valid[0, 0][core].astype(bool)
+    probability = answer.probability[0]
+    known = answer.valid[0, 0].astype(bool)
     classes = np.where(known, probability.argmax(axis=0), NODATA_CLASS).astype(np.uint8)
     confidence = np.where(known, probability.max(axis=0), np.nan).astype(np.float32)
     far = near = size = bits = None
@@ -117,10 +118,11 @@ def layers_of(
     if threshold is not None:
         if answer.dissimilarity is None or answer.density is None:
             raise ValueError("a threshold is given, but the graph does not say how dissimilar pixels are")
-        far = percent_of_threshold(answer.dissimilarity[0, 0][core], threshold, known)
-        samples = np.nan_to_num(answer.density[0, 0][core])
+        far = percent_of_threshold(answer.dissimilarity[0, 0], threshold, known)
+        samples = np.nan_to_num(answer.density[0, 0])
         near = np.where(known, np.clip(np.floor(samples), 0, CEILING), NODATA).astype(np.uint8)
-    return Layers(classes, confidence, size, bits, far, near)
+    percent = np.where(known, np.rint(probability * 100.0), NODATA).astype(np.uint8) if every_class else None
+    return Layers(classes, confidence, size, bits, far, near, percent)
 
 
 def percent_of_threshold(dissimilarity: NDArray[np.float32], threshold: float, known: NDArray[np.bool_]) -> Bytes:

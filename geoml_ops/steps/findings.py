@@ -1,0 +1,230 @@
+"""What was found in the blocks of a map, in numbers that are kept beside each block and summed in one order.
+
+A map that goes on after a kill reads them again, so that its statistics are the same to the last digit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoml_ops.core.flow import Bundle
+from geoml_ops.core.grid import Grid, Window
+from geoml_ops.domain.sketch import Columns, sketch_tiles
+from geoml_ops.domain.tiling import Layers
+from geoml_ops.steps.swaths import evenly
+from geoml_ops.steps.tallies import counted, tally_of
+
+SKETCH_PX = 128
+MOST_TILES = 4096
+"""Tiles of one raster that are sketched; more of them are spread evenly over it."""
+Row = list[float | None]
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """Which tiles of a raster are sketched.
+
+    Attributes:
+        kept: row and column of each, counted in tiles; None where all are.
+        tallied: those of them that the prediction log counts.
+    """
+
+    kept: frozenset[tuple[int, int]] | None
+    tallied: frozenset[tuple[int, int]] = frozenset()
+
+    @classmethod
+    def of(cls, grid: Grid) -> Tiles:
+        """Returns those of a raster."""
+        rows, cols = -(-grid.height // SKETCH_PX), -(-grid.width // SKETCH_PX)
+        kept = None if rows * cols <= MOST_TILES else frozenset(evenly(rows, cols, MOST_TILES))
+        return cls(kept, counted(rows, cols))
+
+    def within(self, window: Window) -> list[tuple[int, int]]:
+        """Returns those that lie in a block, whose edges are multiples of a tile's."""
+        first = window.row // SKETCH_PX, window.col // SKETCH_PX
+        last = -(-(window.row + window.height) // SKETCH_PX), -(-(window.col + window.width) // SKETCH_PX)
+        return [
+            (row, col)
+            for row in range(first[0], last[0])
+            for col in range(first[1], last[1])
+            if self.kept is None or (row, col) in self.kept
+        ]
+
+
+def notes_of(
+    window: Window, dn: NDArray[np.float32], layers: Layers | None, tiles: Tiles, grid: Grid, bundle: Bundle
+) -> bytes:
+    """Returns what was found in a block, as JSON.
+
+    Args:
+        window: the block.
+        dn: its pixels ``(band, y, x)``.
+        layers: its answers; None where nothing was observed.
+        tiles: which ones are sketched.
+        grid: of the raster.
+        bundle: what answered.
+    """
+    found: dict[str, Any] = {"n_px": window.width * window.height}
+    if layers is not None:
+        known = layers.known
+        found["known"] = int(known.sum())
+        found["classes"] = np.bincount(layers.classes[known], minlength=len(bundle.classes)).tolist()
+        found["confidence"] = float(layers.confidence[known].astype(np.float64).sum())
+        outside = layers.outside
+        found["outside"] = None if outside is None else int(outside.sum())
+        found["sets"] = None if layers.set_size is None else int(layers.set_size[known].sum(dtype=np.int64))
+    found["tiles"] = [[*place, *_sketch(place, window, dn, layers, grid, bundle)] for place in tiles.within(window)]
+    found["tallies"] = [
+        [*place, _tally(place, window, dn, layers, grid, bundle)]
+        for place in tiles.within(window)
+        if place in tiles.tallied
+    ]
+    return json.dumps(found, separators=(",", ":")).encode()
+
+
+def _part(place: tuple[int, int], window: Window) -> tuple[Window, tuple[slice, slice]]:
+    """Returns a tile of a block as a window of the raster, and its rows and columns in the block."""
+    row, col = place[0] * SKETCH_PX, place[1] * SKETCH_PX
+    tile = Window(
+        col=col,
+        row=row,
+        width=min(SKETCH_PX, window.col + window.width - col),
+        height=min(SKETCH_PX, window.row + window.height - row),
+    )
+    return tile, (
+        slice(row - window.row, row - window.row + tile.height),
+        slice(col - window.col, col - window.col + tile.width),
+    )
+
+
+def _tally(
+    place: tuple[int, int], window: Window, dn: NDArray[np.float32], layers: Layers | None, grid: Grid, bundle: Bundle
+) -> dict[str, Any]:
+    tile, here = _part(place, window)
+    return tally_of(dn, layers, here, grid.inside(tile), bundle)
+
+
+def _sketch(
+    place: tuple[int, int], window: Window, dn: NDArray[np.float32], layers: Layers | None, grid: Grid, bundle: Bundle
+) -> Row:
+    tile, here = _part(place, window)
+    shape = tile.height, tile.width
+    columns = sketch_tiles(
+        dn[:, *here],
+        bundle.contract.names,
+        grid.inside(tile),
+        SKETCH_PX,
+        classes=np.full(shape, 255, dtype=np.uint8) if layers is None else layers.classes[here],
+        confidence=np.full(shape, np.nan, dtype=np.float32) if layers is None else layers.confidence[here],
+        class_names=bundle.classes,
+    )
+    said = [column[0] for column in columns.values()]
+    return [*said, _outside(layers, here)] if bundle.applicability is not None else said
+
+
+def _outside(layers: Layers | None, here: tuple[slice, slice]) -> float | None:
+    outside = None if layers is None else layers.outside
+    if layers is None or outside is None:
+        return None
+    known = layers.known[here]
+    return round(float(outside[here][known].mean()), 6) if known.any() else None
+
+
+@dataclass
+class Findings:
+    """What was found in all blocks so far.
+
+    Attributes:
+        bundle: what answers.
+        n_px: pixels.
+        n_known: of them, with an answer.
+    """
+
+    bundle: Bundle
+    n_px: int = 0
+    n_known: int = 0
+    _classes: NDArray[np.int64] = field(init=False)
+    _confidence: float = 0.0
+    _outside: int = 0
+    _sets: int = 0
+    _tiles: list[tuple[int, int, Row]] = field(default_factory=list)
+    _tallies: list[tuple[int, int, dict[str, Any]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._classes = np.zeros(len(self.bundle.classes), dtype=np.int64)
+
+    def add(self, notes: bytes) -> None:
+        """Adds those of the next block."""
+        found = json.loads(notes)
+        self.n_px += found["n_px"]
+        self._tiles += [(row, col, said) for row, col, *said in found["tiles"]]
+        self._tallies += [(row, col, said) for row, col, said in found.get("tallies", ())]
+        if "known" in found:
+            self.n_known += found["known"]
+            self._classes += found["classes"]
+            self._confidence += found["confidence"]
+            self._outside += found["outside"] or 0
+            self._sets += found["sets"] or 0
+
+    @property
+    def valid_share(self) -> float:
+        """Of all pixels, 0 to 1."""
+        return round(self.n_known / self.n_px, 6)
+
+    @property
+    def class_counts(self) -> list[int]:
+        """Pixels of each class, in code order."""
+        return [int(count) for count in self._classes]
+
+    @property
+    def class_shares(self) -> dict[str, float]:
+        """Of the answered pixels, by class name."""
+        shares = self._classes / self.n_known
+        return {name: round(float(share), 6) for name, share in zip(self.bundle.classes, shares, strict=True)}
+
+    @property
+    def mean_confidence(self) -> float:
+        """Of the answered pixels, 0 to 1."""
+        return round(self._confidence / self.n_known, 6)
+
+    @property
+    def outside_share(self) -> float | None:
+        """Of the answered pixels; None where the model does not say how far anything is."""
+        return None if self.bundle.applicability is None else round(self._outside / self.n_known, 6)
+
+    @property
+    def mean_set_size(self) -> float | None:
+        """Of the answered pixels; None for a model without sets."""
+        return None if self.bundle.conformal is None else round(self._sets / self.n_known, 6)
+
+    @property
+    def tallies(self) -> list[dict[str, Any]]:
+        """Counts of the tiles that the prediction log keeps, row by row over the raster."""
+        return [said for _, _, said in sorted(self._tallies, key=lambda tile: tile[:2])]
+
+    def columns(self, names: Sequence[str]) -> Columns:
+        """Returns the sketched tiles, row by row over the raster, in columns of these names."""
+        rows = [said for _, _, said in sorted(self._tiles, key=lambda tile: tile[:2])]
+        return {name: [row[at] for row in rows] for at, name in enumerate(names)}
+
+
+def column_names(bundle: Bundle) -> tuple[str, ...]:
+    """Returns what the columns of a model's sketches are called, in order."""
+    grid = Grid(crs="EPSG:32601", left=0.0, top=1.0, pixel_m=1.0, width=1, height=1)
+    nothing = np.full((len(bundle.contract.names), 1, 1), np.nan, dtype=np.float32)
+    columns = sketch_tiles(
+        nothing,
+        bundle.contract.names,
+        grid,
+        SKETCH_PX,
+        classes=np.full((1, 1), 255, dtype=np.uint8),
+        confidence=np.full((1, 1), np.nan, dtype=np.float32),
+        class_names=bundle.classes,
+    )
+    return (*columns, "outside_share") if bundle.applicability is not None else tuple(columns)

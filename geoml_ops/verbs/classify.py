@@ -1,0 +1,130 @@
+"""Maps of rasters: by this machine's own engine, or by a service; and the keys that a service asks for."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from geoml_ops.core.errors import BadInput
+from geoml_ops.settings import Settings
+from geoml_ops.terminal import progress, say, settings, show
+
+
+def classify(
+    raster: Annotated[
+        str, typer.Argument(help="a GeoTIFF with named bands; a file, or an https address", metavar="FILE|URL")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="where the map goes")] = Path("map.tif"),
+    url: Annotated[
+        str, typer.Option(help="address of a service that classifies; this machine itself if left out")
+    ] = "",
+    key: Annotated[str, typer.Option(envvar="GEOML_KEY", help="key for the service", show_default=False)] = "",
+    layers: Annotated[str, typer.Option(help="bands of the map, e.g. class,confidence; all if left out")] = "",
+    outlines: Annotated[Path | None, typer.Option(help="polygons as .gpkg or .fgb", dir_okay=False)] = None,
+    mmu_ha: Annotated[float, typer.Option(min=0, help="minimum mapping unit of the polygons, in hectares")] = 0.0,
+    item: Annotated[bool, typer.Option(help="write a STAC item beside the map")] = True,
+) -> None:
+    """Map a raster, however large; killed and asked again it goes on where it was."""
+    machine = settings()
+    wanted = tuple(part.strip() for part in layers.split(",") if part.strip())
+    if url and outlines is not None:
+        raise BadInput("A service sends maps, not polygons.", "leave --url out, or outline the map in a GIS")
+    with _at_hand(raster, machine) as source:
+        if url:
+            _ask(url, key, source, out, wanted)
+        else:
+            _map(machine, source, out, wanted, outlines, mmu_ha, item)
+    say(f"next: geoml trace {out} --at EASTING,NORTHING")
+
+
+def _map(
+    machine: Settings,
+    source: Path,
+    out: Path,
+    layers: tuple[str, ...],
+    outlines: Path | None,
+    mmu_ha: float,
+    item: bool,
+) -> None:
+    from geoml_ops.steps import classify as step
+    from geoml_ops.steps import outputs, records, scenes
+
+    here = machine.places()
+    model = scenes.current_champion(here)
+    say(f"{model.release.model} {model.release.number} ({model.bundle.id})")
+    prediction = step.classify(
+        here,
+        source,
+        model,
+        name=source.stem,
+        limits=step.BATCH_LIMITS,
+        layers=layers,
+        progress=progress("classifying"),
+        memory_mb=machine.memory_mb,
+        threads=machine.threads,
+    )
+    records.record(here, model.bundle, prediction)
+    records.tidy(here, machine.keep_log_days)
+    show(prediction)
+    say(f"map: {outputs.hand_over(here, prediction, out)}")
+    if outlines is not None:
+        made = outputs.outline(here, prediction, outlines, mmu_ha)
+        left = (
+            f"; {made.n_left_out} patches ({made.left_out_ha:g} ha) had no neighbour to go to"
+            if made.n_left_out
+            else ""
+        )
+        say(f"outlines: {made.path}, {made.n_polygons} polygons of {made.least_px} pixels and more{left}")
+    if item:
+        beside = [outlines] if outlines is not None else []
+        say(f"STAC item: {outputs.item(here, prediction, out, *beside)}")
+    for name, share in sorted(prediction.class_shares.items(), key=lambda entry: -entry[1]):
+        say(f"  {share:6.1%}  {name}")
+    if prediction.outside_share:
+        say(f"  {prediction.outside_share:6.1%}  of the answers lie outside what the model knows")
+
+
+def _ask(url: str, key: str, source: Path, out: Path, layers: tuple[str, ...]) -> None:
+    from geoml_ops.client import Client
+
+    with Client(url, key or None) as service:
+        if service.is_large(source):
+            job = service.submit(source, layers=layers)
+            say(f"job {job['id']}; it goes on if you leave")
+            service.wait(job["id"], progress("classifying"))
+            answer = service.result(job["id"], out)
+        else:
+            answer = service.classify(source, out, layers=layers)
+    print(json.dumps(answer))
+
+
+@contextmanager
+def _at_hand(raster: str, machine: Settings) -> Iterator[Path]:
+    """Yields the raster as a file; one behind an address is fetched first, from allowed hosts only."""
+    if "://" not in raster:
+        path = Path(raster)
+        if not path.is_file():
+            raise BadInput(f"There is no file {raster[:120]}.")
+        yield path
+        return
+    from geoml_ops.adapters import remote
+    from geoml_ops.steps.classify import BATCH_LIMITS
+
+    with tempfile.TemporaryDirectory(dir=_folder(machine)) as folder:
+        path = Path(folder) / "fetched.tif"
+        say("fetching the raster")
+        size = remote.fetch(raster, path, machine.allowed_hosts.split(","), max_bytes=BATCH_LIMITS.file_bytes)
+        say(f"fetched {size / 2**20:.1f} MiB")
+        yield path
+
+
+def _folder(machine: Settings) -> Path:
+    folder = machine.workspace.resolve() / "service" / "fetched"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,205 @@
+"""Parts of requests that wait while all threads are busy, answered together when one of them is free.
+
+There is no delay: a part that finds a free thread is answered at once and alone. Only where parts wait, those of one
+key are taken together, as many as there are and as fit into one call. Threads share one session that uses one thread
+per call, so their number is the number of processors that answering takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
+from typing import Generic, Protocol, TypeVar
+
+from geoml_ops.core.errors import GeomlError, Unavailable
+from geoml_ops.platform.log import logger
+
+CALL_PX = 2**14
+"""Pixels of a call at most, more only where one part alone has more: beyond that, calls get slower by the pixel."""
+TURN_PX = 8 * CALL_PX
+"""Pixels of one request that are answered before the next request has its turn."""
+MOST_WAITING = 1024
+_log = logger("batching")
+
+
+class Sized(Protocol):
+    """A part of a request."""
+
+    @property
+    def key(self) -> Hashable:
+        """Parts of one key may share a call."""
+        ...
+
+    @property
+    def size_px(self) -> int:
+        """Pixels it has."""
+        ...
+
+
+P = TypeVar("P", bound=Sized)
+Answers = Callable[[Sequence[P]], Sequence[GeomlError | None]]
+
+
+class _Ticket(Generic[P]):
+    """One request while it is here.
+
+    Attributes:
+        waiting: parts that no thread has taken yet.
+        n_left: parts without an answer.
+        over: whether nobody waits for it any more.
+    """
+
+    def __init__(self, parts: Sequence[P]) -> None:
+        self.waiting, self.n_left, self.over = deque(parts), len(parts), False
+        self.taken_px = 0
+        self.loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[None] = self.loop.create_future()
+
+    def settle(self, error: GeomlError | None) -> None:
+        """Wakes whoever waits for it; runs on its own loop."""
+        if self.done.done():
+            return
+        if error is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(error)
+
+
+class Batches(Generic[P]):
+    """Threads that answer what waits; they start with the first request."""
+
+    def __init__(self, answer: Answers[P], *, threads: int, most_waiting_px: int) -> None:
+        """Keeps how to answer and what may wait.
+
+        Args:
+            answer: parts of one key to what went wrong with each, None where nothing did; called from several threads.
+            threads: calls at a time.
+            most_waiting_px: pixels that may wait, over all requests.
+        """
+        self.answer, self.n_threads, self.most_waiting_px = answer, threads, most_waiting_px
+        self.waiting_px = 0
+        self._tickets: deque[_Ticket[P]] = deque()
+        self._changed = threading.Condition()
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._closed = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a part would have to wait."""
+        return not self._idle
+
+    async def answered(self, parts: Sequence[P]) -> None:
+        """Returns when all parts of a request are answered.
+
+        Raises:
+            Unavailable: too much waits already; nothing of it was begun.
+            GeomlError: the first thing that went wrong with a part; the others are not begun any more.
+        """
+        ticket = self._enter(parts)
+        try:
+            await ticket.done
+        finally:
+            self._leave(ticket)
+
+    def close(self) -> None:
+        """Ends the threads when they have answered what they are at; what waits is refused."""
+        with self._changed:
+            self._closed = True
+            left = [ticket for ticket in self._tickets if ticket.waiting]
+            self._tickets, self.waiting_px = deque(), 0
+            self._changed.notify_all()
+        for ticket in left:
+            _tell(ticket, Unavailable("The service is stopping.", "again in some seconds"))
+        for thread in self._threads:
+            thread.join(5.0)
+
+    def _enter(self, parts: Sequence[P]) -> _Ticket[P]:
+        size_px = sum(part.size_px for part in parts)
+        with self._changed:
+            if self._closed:
+                raise Unavailable("The service is stopping.", "again in some seconds")
+            full = len(self._tickets) >= MOST_WAITING or self.waiting_px + size_px > self.most_waiting_px
+            # A request larger than all that may wait is let in where nothing does.
+            if full and self._tickets:
+                raise Unavailable(
+                    f"{len(self._tickets)} requests of {self.waiting_px} pixels wait already.", "again in some seconds"
+                )
+            ticket = _Ticket(parts)
+            self._tickets.append(ticket)
+            self.waiting_px += size_px
+            self._start()
+            self._changed.notify(len(parts))
+        return ticket
+
+    def _leave(self, ticket: _Ticket[P]) -> None:
+        """Takes a request out that is over, whether it was answered or nobody waits for it any more."""
+        with self._changed:
+            ticket.over = True
+            self.waiting_px -= sum(part.size_px for part in ticket.waiting)
+            ticket.waiting.clear()
+
+    def _start(self) -> None:
+        for number in range(len(self._threads), self.n_threads):
+            self._threads.append(threading.Thread(target=self._work, name=f"chips-{number}", daemon=True))
+            self._threads[-1].start()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._idle += 1
+                while not (taken := self._take()):
+                    if self._closed:
+                        return
+                    self._changed.wait()
+                self._idle -= 1
+            self._tell(taken, self._answers([part for _, part in taken]))
+
+    def _take(self) -> list[tuple[_Ticket[P], P]]:
+        """Returns the parts of the next call: the first that waits, and all of its key that fit, oldest first."""
+        while self._tickets and not self._tickets[0].waiting:
+            self._tickets.popleft()
+        if not self._tickets:
+            return []
+        first = self._tickets[0]
+        key, room = first.waiting[0].key, max(CALL_PX, first.waiting[0].size_px)
+        taken: list[tuple[_Ticket[P], P]] = []
+        for ticket in self._tickets:
+            while ticket.waiting and ticket.waiting[0].key == key and ticket.waiting[0].size_px <= room:
+                part = ticket.waiting.popleft()
+                room -= part.size_px
+                ticket.taken_px += part.size_px
+                taken.append((ticket, part))
+            if not room:
+                break
+        self.waiting_px -= sum(part.size_px for _, part in taken)
+        if first.taken_px >= TURN_PX and first.waiting:
+            first.taken_px = 0
+            self._tickets.rotate(-1)
+        return taken
+
+    def _answers(self, parts: Sequence[P]) -> Sequence[GeomlError | None]:
+        try:
+            return self.answer(parts)
+        except Exception as error:  # noqa: BLE001  a thread that dies would leave every later request waiting
+            _log.error("broken", error=f"{type(error).__name__}: {error}")
+            return [GeomlError("A batch could not be answered.") for _ in parts]
+
+    def _tell(self, taken: Sequence[tuple[_Ticket[P], P]], errors: Sequence[GeomlError | None]) -> None:
+        told: list[tuple[_Ticket[P], GeomlError | None]] = []
+        with self._changed:
+            for (ticket, _), error in zip(taken, errors, strict=True):
+                ticket.n_left -= 1
+                if error is not None or not ticket.n_left:
+                    told.append((ticket, error))
+        for ticket, error in told:
+            _tell(ticket, error)
+
+
+def _tell(ticket: _Ticket[P], error: GeomlError | None) -> None:
+    # A loop that was closed has nobody waiting.
+    with suppress(RuntimeError):
+        ticket.loop.call_soon_threadsafe(ticket.settle, error)
