@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from starlette.routing import Route
 from geoml_ops.core.errors import BadInput, GeomlError, TooLarge, Unavailable
 from geoml_ops.platform.log import logger
 from geoml_ops.settings import Settings
-from geoml_ops.steps.chips import Asked, Output, answer, ask, fit
+from geoml_ops.steps.chips import Asked, Output, ask, call, fit, read
 from geoml_ops.steps.classify import Model
 from serving.arrays import BYTES, JSON, MOST_JSON_BYTES, announced, answer_headers, as_lists, from_json
 from serving.batching import Batches
@@ -87,11 +86,8 @@ class Chips:
         self.follower, self.record, self.request_s = follower, record, settings.request_s
         self.room = Room(int(settings.memory_mb * 2**20 * _SHARE))
         # A pixel that waits is held as sent; a hundred bytes are ten bands of the widest type and more.
-        # One thread more than calls at a time: it makes the next call ready meanwhile.
         self.batches = Batches(
-            partial(answer, look=follower.seen, turn=threading.Semaphore(settings.threads)),
-            threads=settings.threads + 1,
-            most_waiting_px=_MOST_WAITING_PX,
+            read, partial(call, look=follower.seen), threads=settings.threads, most_waiting_px=_MOST_WAITING_PX
         )
 
     def routes(self) -> list[Route]:

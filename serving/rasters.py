@@ -29,6 +29,7 @@ from geoml_ops.settings import Settings
 from geoml_ops.steps import classify
 from geoml_ops.steps.answering import Model
 from geoml_ops.steps.jobs import need_bytes, require_space
+from geoml_ops.steps.live import live_tile
 from serving.caller import Caller, caller_of
 from serving.follow import Follower
 from serving.recording import Recorder
@@ -84,6 +85,9 @@ class Rasters:
 
         def work() -> Prediction:
             prediction = self._answer(source, model, name, layers, caller)
+            tile = live_tile(source, model, self.limits)
+            if tile is not None:
+                self.follower.seen(model, *tile)
             if self.recorder is not None:
                 latency_s, request_id = time.perf_counter() - began, caller.request_id
                 self.recorder.record_raster(model, prediction, latency_s, request_id, source=source, limits=self.limits)

@@ -210,20 +210,24 @@ def to_contract(
     Raises:
         BadInput: the two scales of a band differ, so that no shift of DN can join them exactly.
     """
-    numbers = np.asarray(dn, dtype=np.float32)
+    numbers = np.asarray(dn)
+    whole = np.issubdtype(numbers.dtype, np.integer)
     bands = contract.bands
     if len(numbers) != len(bands):
         if own or any(band.radiometry for band in bands):
             raise ValueError(f"{len(numbers)} layers do not fit the {len(bands)} bands of {contract.sensor}")
         bands = (bands[0],) * len(numbers)
     out = np.empty(numbers.shape, dtype=np.float32)
-    for layer, into, band in zip(numbers, out, bands, strict=True):
+    for stored, into, band in zip(numbers, out, bands, strict=True):
         rule = (own or {}).get(band.name, declared)
-        missing = ~np.isfinite(layer)
+        # Band by band, so that each stays in the processor's cache from one line to the next.
+        layer = stored.astype(np.float32, copy=False)
+        missing = np.zeros(layer.shape, dtype=np.bool_) if whole else ~np.isfinite(layer)
         if rule.nodata is not None:
             missing |= layer == np.float32(rule.nodata)
         into[...] = _joined(layer, rule, band.radiometry or contract.radiometry, band, contract.sensor)
-        into[missing] = np.nan
+        if missing.any():
+            into[missing] = np.nan
     return out
 
 

@@ -8,7 +8,6 @@ was not observed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -43,54 +42,75 @@ __all__ = [
     "Asked",
     "Output",
     "Part",
+    "Read",
     "Said",
     "answer",
     "ask",
+    "call",
     "classify_chips",
     "fit",
     "layer_names",
+    "read",
     "require_shape",
 ]
 
 COMPARED_PLACES = 400
 """Places, each as large as the coarsest band's pixel, whose bands are compared; fewer say nothing that is certain."""
 _ALL = slice(None), slice(None)
-_ANY_TIME = nullcontext()
 
 
 Look = Callable[[Model, NDArray[np.float32]], None]
 
 
-def answer(
-    parts: Sequence[Part], *, look: Look | None = None, turn: AbstractContextManager[Any] = _ANY_TIME
-) -> list[GeomlError | None]:
-    """Answers parts of one key, in one call where that succeeds; returns for each what went wrong, None if nothing.
+@dataclass(frozen=True, eq=False)
+class Read:
+    """Parts of one key that are ready for the graph.
 
-    What is wrong with one part does not touch the others.
-
-    Args:
-        parts: whose answers are written into those of their requests.
-        look: is shown the model and what it read of a part, ``(band, y, x)`` with its halo.
-        turn: is held while the graph runs and at no other time, so that one call is made ready during another.
+    Attributes:
+        parts: all that were asked.
+        around: by position in ``parts`` the numbers of a part and of what the graph needs around it.
+        errors: by position, why a part cannot be answered.
     """
-    errors: list[GeomlError | None] = [None] * len(parts)
-    ready: list[tuple[int, NDArray[np.float32]]] = []
+
+    parts: Sequence[Part]
+    around: dict[int, NDArray[np.float32]]
+    errors: dict[int, GeomlError]
+
+
+def read(parts: Sequence[Part]) -> Read:
+    """Returns parts of one key in their model's bands and radiometry; what is wrong with one stays with that one."""
+    found = Read(parts, {}, {})
     for at, part in enumerate(parts):
         try:
-            ready.append((at, _read(part)))
+            found.around[at] = _read(part)
         except GeomlError as error:
-            errors[at] = error
-    if not ready:
-        return errors
-    try:
-        _call([parts[at] for at, _ in ready], [around for _, around in ready], turn)
-    except (GeomlError, MemoryError) as error:
-        for at, around in ready:
-            errors[at] = _alone(parts[at], around, turn) if len(ready) > 1 else _named(error)
-    if look is not None:
-        at, around = ready[0]
-        look(parts[at].asked.model, around)
-    return errors
+            found.errors[at] = error
+    return found
+
+
+def call(ready: Read, *, look: Look | None = None) -> list[GeomlError | None]:
+    """Answers parts in one call, singly where that fails; returns for each what went wrong, None where nothing did.
+
+    Args:
+        ready: parts, whose answers are written into those of their requests.
+        look: is shown the model and what it read of a part, ``(band, y, x)`` with its halo.
+    """
+    errors, places = dict(ready.errors), list(ready.around)
+    if places:
+        try:
+            _call([ready.parts[at] for at in places], list(ready.around.values()))
+        except (GeomlError, MemoryError) as error:
+            alone = len(places) == 1
+            failed = {at: _named(error) if alone else _alone(ready.parts[at], ready.around[at]) for at in places}
+            errors |= {at: why for at, why in failed.items() if why is not None}
+        if look is not None:
+            look(ready.parts[places[0]].asked.model, ready.around[places[0]])
+    return [errors.get(at) for at in range(len(ready.parts))]
+
+
+def answer(parts: Sequence[Part], *, look: Look | None = None) -> list[GeomlError | None]:
+    """Reads and answers parts of one key, see :func:`read` and :func:`call`."""
+    return call(read(parts), look=look)
 
 
 def classify_chips(model: Model, dn: NDArray[Any], said: Said, *, output: Output = "layers") -> Asked:
@@ -169,18 +189,15 @@ def _plain(known: _Known) -> dict[str, Radiometry]:
     return {name: contract.radiometry_of(name).model_copy(update={"nodata": None}) for name in contract.names}
 
 
-def _call(parts: Sequence[Part], around: Sequence[NDArray[np.float32]], turn: AbstractContextManager[Any]) -> None:
+def _call(parts: Sequence[Part], around: Sequence[NDArray[np.float32]]) -> None:
     """Answers parts of one key in one call; of bundles whose tiles overlap in one call per tile."""
     model = parts[0].asked.model
     if model.bundle.overlap_px:
         for part, own in zip(parts, around, strict=True):
-            with turn:
-                blended = _blended(part, own)
-            _keep(part, blended, 0)
+            _keep(part, _blended(part, own), 0)
         return
     dn = around[0][np.newaxis] if len(around) == 1 else np.stack(around)
-    with turn:
-        said = model.run(dn)
+    said = model.run(dn)
     if said.probability.shape[2:] != around[0].shape[1:]:
         raise Refused(f"Asked about {around[0].shape[1:]} pixels, the graph answered {said.probability.shape[2:]}.")
     core = Box.of(parts[0].window).within(_needed(parts[0]))
@@ -200,9 +217,9 @@ def _blended(part: Part, dn: NDArray[np.float32]) -> Answer | None:
     return joined(found, Box.of(part.window), lattice.reach_px) if found else None
 
 
-def _alone(part: Part, around: NDArray[np.float32], turn: AbstractContextManager[Any]) -> GeomlError | None:
+def _alone(part: Part, around: NDArray[np.float32]) -> GeomlError | None:
     try:
-        _call([part], [around], turn)
+        _call([part], [around])
     except (GeomlError, MemoryError) as error:
         return _named(error)
     return None

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from geoml_ops.core.flow import Bundle
 from geoml_ops.core.grid import Grid, Window
-from geoml_ops.domain.sketch import Columns, sketch_tiles
+from geoml_ops.domain.sketch import Columns, Ordered, class_counts, ordered, sketch_tile, sketch_tiles
 from geoml_ops.domain.tiling import Layers
 from geoml_ops.steps.swaths import evenly
 from geoml_ops.steps.tallies import counted, tally_of
@@ -73,18 +73,20 @@ def notes_of(
     found: dict[str, Any] = {"n_px": window.width * window.height}
     if layers is not None:
         known = layers.known
-        found["known"] = int(known.sum())
-        found["classes"] = np.bincount(layers.classes[known], minlength=len(bundle.classes)).tolist()
-        found["confidence"] = float(layers.confidence[known].astype(np.float64).sum())
+        found["known"] = n_known = int(np.count_nonzero(known))
+        found["classes"] = list(class_counts(layers.classes, len(bundle.classes)))
+        sure = layers.confidence.ravel() if n_known == known.size else layers.confidence[known]
+        found["confidence"] = float(sure.sum(dtype=np.float64))
         outside = layers.outside
-        found["outside"] = None if outside is None else int(outside.sum())
+        found["outside"] = None if outside is None else int(np.count_nonzero(outside))
         found["sets"] = None if layers.set_size is None else int(layers.set_size[known].sum(dtype=np.int64))
-    found["tiles"] = [[*place, *_sketch(place, window, dn, layers, grid, bundle)] for place in tiles.within(window)]
-    found["tallies"] = [
-        [*place, _tally(place, window, dn, layers, grid, bundle)]
-        for place in tiles.within(window)
-        if place in tiles.tallied
-    ]
+    found["tiles"], found["tallies"] = [], []
+    for place in tiles.within(window):
+        tile, here = _part(place, window)
+        in_order, on = ordered(dn[:, *here]), grid.inside(tile)
+        found["tiles"].append([*place, *_sketch(dn[:, *here], layers, here, on, bundle, in_order)])
+        if place in tiles.tallied:
+            found["tallies"].append([*place, tally_of(dn, layers, here, on, bundle, in_order=in_order)])
     return json.dumps(found, separators=(",", ":")).encode()
 
 
@@ -103,28 +105,24 @@ def _part(place: tuple[int, int], window: Window) -> tuple[Window, tuple[slice, 
     )
 
 
-def _tally(
-    place: tuple[int, int], window: Window, dn: NDArray[np.float32], layers: Layers | None, grid: Grid, bundle: Bundle
-) -> dict[str, Any]:
-    tile, here = _part(place, window)
-    return tally_of(dn, layers, here, grid.inside(tile), bundle)
-
-
 def _sketch(
-    place: tuple[int, int], window: Window, dn: NDArray[np.float32], layers: Layers | None, grid: Grid, bundle: Bundle
+    dn: NDArray[np.float32],
+    layers: Layers | None,
+    here: tuple[slice, slice],
+    grid: Grid,
+    bundle: Bundle,
+    in_order: Ordered | None,
 ) -> Row:
-    tile, here = _part(place, window)
-    shape = tile.height, tile.width
-    columns = sketch_tiles(
-        dn[:, *here],
+    row = sketch_tile(
+        dn,
         bundle.contract.names,
-        grid.inside(tile),
-        SKETCH_PX,
-        classes=np.full(shape, 255, dtype=np.uint8) if layers is None else layers.classes[here],
-        confidence=np.full(shape, np.nan, dtype=np.float32) if layers is None else layers.confidence[here],
+        grid,
+        in_order,
+        classes=np.full(grid.shape, 255, dtype=np.uint8) if layers is None else layers.classes[here],
+        confidence=np.full(grid.shape, np.nan, dtype=np.float32) if layers is None else layers.confidence[here],
         class_names=bundle.classes,
     )
-    said = [column[0] for column in columns.values()]
+    said = list(row.values())
     return [*said, _outside(layers, here)] if bundle.applicability is not None else said
 
 

@@ -85,7 +85,7 @@ def described(
     sha256, shelf = sha256_of(path), Shelf(places.nouns)
     scenes = _scenes(shelf, facts, sha256) if bundle.covariates else ()
     more = beside(places, bundle, facts.names, facts.grid, scenes)
-    declared, own = _declared(facts, more.carried)
+    declared, own = declared_of(facts, more.carried)
     into = tuple(bundle.contract.names.index(band) for band in more.carried.names)
     parts = (Part(path, more.carried.order(facts.names), into), *more.parts(facts.grid, bundle.contract))
     source = Source(facts.grid, parts, limits, more.carried, declared, own)
@@ -169,7 +169,7 @@ def said_name(shelf: Shelf, scenes: tuple[str, ...]) -> str:
     return ", ".join(shelf.get(Scene, scene).name for scene in scenes) or "upload"
 
 
-def _declared(facts: RasterFacts, contract: Contract) -> tuple[Radiometry, dict[str, Radiometry]]:
+def declared_of(facts: RasterFacts, contract: Contract) -> tuple[Radiometry, dict[str, Radiometry]]:
     """Returns the raster's own radiometry once its bands, pixels and place were found to fit."""
     said = facts.tags.get("GEOML_SENSOR", contract.sensor)
     if said != contract.sensor:

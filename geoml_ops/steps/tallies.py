@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from geoml_ops.core.flow import Bundle
 from geoml_ops.core.grid import Grid
-from geoml_ops.domain.sketch import bins_of, tally_tiles
+from geoml_ops.domain.sketch import Ordered, bins_of, place_of, tally
 from geoml_ops.domain.tiling import Layers
 from geoml_ops.steps.swaths import evenly
 
@@ -23,7 +24,13 @@ def counted(rows: int, cols: int) -> frozenset[tuple[int, int]]:
 
 
 def tally_of(
-    dn: NDArray[np.float32], layers: Layers | None, part: tuple[slice, slice], grid: Grid, bundle: Bundle
+    dn: NDArray[np.float32],
+    layers: Layers | None,
+    part: tuple[slice, slice],
+    grid: Grid,
+    bundle: Bundle,
+    *,
+    in_order: Ordered | None = None,
 ) -> dict[str, Any]:
     """Returns the counts of one tile, as JSON.
 
@@ -33,18 +40,19 @@ def tally_of(
         part: rows and columns of the tile in the block.
         grid: of the tile.
         bundle: what answered.
+        in_order: the numbers of the tile in order, where that is known.
     """
     shape = grid.shape
     classes = np.full(shape, 255, dtype=np.uint8) if layers is None else layers.classes[part]
     outside = None if layers is None else layers.outside
-    return tally_tiles(
+    found = tally(
         dn[:, *part],
         bins_of(bundle.contract),
         classes,
         len(bundle.classes),
-        grid=grid,
-        tile_px=max(shape),
         confidence=None if layers is None else layers.confidence[part],
         outside=None if outside is None else outside[part],
         set_size=None if layers is None or layers.set_size is None else layers.set_size[part],
-    )[0].as_json()
+        ordered=in_order,
+    )
+    return replace(found, place=place_of(grid)).as_json()

@@ -246,7 +246,6 @@ FIGURES: Mapping[str, Callable[[str], Figure]] = {
     "http_chip": one_chip,
     "http_clients_32": partial(clients, "light", EDGE_PX, 1),
     "http_clients_32_forest": partial(clients, "forest", EDGE_PX, 1),
-    "http_clients_32_small": partial(clients, "light", 32, 1),
 }
 
 

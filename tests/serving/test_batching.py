@@ -40,12 +40,14 @@ class Answering:
 
 def running(
     answering: Callable[[Sequence[Piece]], Sequence[GeomlError | None]],
-    script: Callable[[Batches[Piece]], Coroutine[Any, Any, None]],
+    script: Callable[[Batches[Piece, Sequence[Piece]]], Coroutine[Any, Any, None]],
     *,
     threads: int = 1,
     most_waiting_px: int = 10**9,
 ) -> None:
-    batches: Batches[Piece] = Batches(answering, threads=threads, most_waiting_px=most_waiting_px)
+    batches: Batches[Piece, Sequence[Piece]] = Batches(
+        lambda pieces: pieces, answering, threads=threads, most_waiting_px=most_waiting_px
+    )
     try:
         asyncio.run(asyncio.wait_for(script(batches), 30))
     finally:
@@ -58,14 +60,25 @@ async def entered(answering: Answering) -> None:
     assert await asyncio.to_thread(answering.entered.acquire, timeout=20)
 
 
-def ask(batches: Batches[Piece], *pieces: Piece) -> asyncio.Task[None]:
+async def occupied(batches: Batches[Piece, Sequence[Piece]], answering: Answering) -> list[asyncio.Task[None]]:
+    """Keeps the only thread busy, and the call after it made ready, so that all that comes now waits."""
+    tasks = [ask(batches, Piece("busy"))]
+    await entered(answering)
+    tasks.append(ask(batches, Piece("ready", "ready", 1)))
+    await asyncio.sleep(0)
+    while batches.waiting_px:
+        await asyncio.sleep(0.001)
+    return tasks
+
+
+def ask(batches: Batches[Piece, Sequence[Piece]], *pieces: Piece) -> asyncio.Task[None]:
     return asyncio.ensure_future(batches.answered(pieces))
 
 
 def test_a_lone_request_is_answered_at_once() -> None:
     answering = Answering()
 
-    async def script(batches: Batches[Piece]) -> None:
+    async def script(batches: Batches[Piece, Sequence[Piece]]) -> None:
         for number in range(5):
             await batches.answered([Piece(str(number))])
 
@@ -76,51 +89,48 @@ def test_a_lone_request_is_answered_at_once() -> None:
 def test_what_waited_is_one_call_per_key_in_the_order_of_coming() -> None:
     answering = Answering(shut=True)
 
-    async def script(batches: Batches[Piece]) -> None:
-        first = ask(batches, Piece("busy"))
-        await entered(answering)
+    async def script(batches: Batches[Piece, Sequence[Piece]]) -> None:
+        first = await occupied(batches, answering)
         assert batches.busy
         waiting = [ask(batches, Piece(f"{key}{number}", key)) for number in range(3) for key in ("a", "b")]
         await asyncio.sleep(0)
         answering.gate.set()
-        await asyncio.gather(first, *waiting)
+        await asyncio.gather(*first, *waiting)
         assert batches.waiting_px == 0
 
     running(answering, script)
-    assert answering.calls == [["busy"], ["a0", "a1", "a2"], ["b0", "b1", "b2"]]
+    assert answering.calls == [["busy"], ["ready"], ["a0", "a1", "a2"], ["b0", "b1", "b2"]]
 
 
 def test_a_call_grows_to_its_limit_and_a_larger_part_goes_alone() -> None:
     answering = Answering(shut=True)
 
-    async def script(batches: Batches[Piece]) -> None:
-        first = ask(batches, Piece("busy"))
-        await entered(answering)
+    async def script(batches: Batches[Piece, Sequence[Piece]]) -> None:
+        first = await occupied(batches, answering)
         half, large = CALL_PX // 2, CALL_PX * 3
         waiting = [ask(batches, Piece(f"half{number}", "half", half)) for number in range(5)]
         waiting += [ask(batches, Piece(f"large{number}", "large", large)) for number in range(2)]
         await asyncio.sleep(0)
         answering.gate.set()
-        await asyncio.gather(first, *waiting)
+        await asyncio.gather(*first, *waiting)
 
     running(answering, script)
-    assert answering.calls[1:] == [["half0", "half1"], ["half2", "half3"], ["half4"], ["large0"], ["large1"]]
+    assert answering.calls[2:] == [["half0", "half1"], ["half2", "half3"], ["half4"], ["large0"], ["large1"]]
 
 
 def test_a_request_of_many_parts_lets_others_have_their_turn() -> None:
     answering = Answering(shut=True)
 
-    async def script(batches: Batches[Piece]) -> None:
-        first = ask(batches, Piece("busy"))
-        await entered(answering)
+    async def script(batches: Batches[Piece, Sequence[Piece]]) -> None:
+        first = await occupied(batches, answering)
         n = 3 * TURN_PX // CALL_PX
         waiting = [ask(batches, *(Piece(f"many{number}", "many", CALL_PX) for number in range(n)))]
         waiting.append(ask(batches, Piece("small", "small")))
         await asyncio.sleep(0)
         answering.gate.set()
-        await asyncio.gather(first, *waiting)
-        assert answering.calls.index(["small"]) == 1 + TURN_PX // CALL_PX
-        assert len(answering.calls) == 2 + n
+        await asyncio.gather(*first, *waiting)
+        assert answering.calls.index(["small"]) == 2 + TURN_PX // CALL_PX
+        assert len(answering.calls) == 3 + n
 
     running(answering, script)
 
@@ -132,7 +142,7 @@ def test_several_threads_share_one_request() -> None:
         both.wait(20)
         return [None] * len(pieces)
 
-    async def script(batches: Batches[Piece]) -> None:
+    async def script(batches: Batches[Piece, Sequence[Piece]]) -> None:
         await batches.answered([Piece("left", "left"), Piece("right", "right")])
 
     running(answer, script, threads=2)
@@ -142,15 +152,14 @@ def test_an_error_stays_with_its_own_request() -> None:
     answering = Answering(shut=True)
     answering.wrong["bad"] = BadInput("This one is wrong.")
 
-    async def script(batches: Batches[Piece]) -> None:
-        first = ask(batches, Piece("busy"))
-        await entered(answering)
+    async def script(batches: Batches[Piece, Sequence[Piece]]) -> None:
+        first = await occupied(batches, answering)
         waiting = [ask(batches, Piece(name)) for name in ("good", "bad", "fine")]
         bad = ask(batches, Piece("bad", "c"), Piece("never", "d"))
         await asyncio.sleep(0)
         answering.gate.set()
-        said = await asyncio.gather(first, *waiting, bad, return_exceptions=True)
-        assert [type(one) for one in said] == [type(None), type(None), BadInput, type(None), BadInput]
+        said = await asyncio.gather(*first, *waiting, bad, return_exceptions=True)
+        assert [type(one) for one in said] == [type(None), type(None), type(None), BadInput, type(None), BadInput]
 
     running(answering, script)
 
@@ -158,33 +167,31 @@ def test_an_error_stays_with_its_own_request() -> None:
 def test_who_went_away_costs_nothing() -> None:
     answering = Answering(shut=True)
 
-    async def script(batches: Batches[Piece]) -> None:
-        first = ask(batches, Piece("busy"))
-        await entered(answering)
+    async def script(batches: Batches[Piece, Sequence[Piece]]) -> None:
+        first = await occupied(batches, answering)
         gone, there = ask(batches, Piece("gone")), ask(batches, Piece("there"))
         await asyncio.sleep(0)
         gone.cancel()
         await asyncio.sleep(0)
         assert batches.waiting_px == 100
         answering.gate.set()
-        await asyncio.gather(first, there)
+        await asyncio.gather(*first, there)
 
     running(answering, script)
-    assert answering.calls == [["busy"], ["there"]]
+    assert answering.calls == [["busy"], ["ready"], ["there"]]
 
 
 def test_too_much_that_waits_is_refused_with_the_numbers() -> None:
     answering = Answering(shut=True)
 
-    async def script(batches: Batches[Piece]) -> None:
-        first = ask(batches, Piece("busy"))
-        await entered(answering)
+    async def script(batches: Batches[Piece, Sequence[Piece]]) -> None:
+        first = await occupied(batches, answering)
         waiting = [ask(batches, Piece(str(number))) for number in range(10)]
         await asyncio.sleep(0)
         with pytest.raises(Unavailable, match="1000 pixels wait already"):
             await batches.answered([Piece("too much")])
         answering.gate.set()
-        await asyncio.gather(first, *waiting)
+        await asyncio.gather(*first, *waiting)
         await batches.answered([Piece("larger than all that may wait", size_px=5000)])
 
     running(answering, script, most_waiting_px=1000)
@@ -193,13 +200,12 @@ def test_too_much_that_waits_is_refused_with_the_numbers() -> None:
 def test_too_many_that_wait_are_refused() -> None:
     answering = Answering(shut=True)
 
-    async def script(batches: Batches[Piece]) -> None:
-        first = ask(batches, Piece("busy"))
-        await entered(answering)
+    async def script(batches: Batches[Piece, Sequence[Piece]]) -> None:
+        first = await occupied(batches, answering)
         waiting = [ask(batches, Piece(str(number))) for number in range(MOST_WAITING + 5)]
         await asyncio.sleep(0)
         answering.gate.set()
-        said = await asyncio.gather(first, *waiting, return_exceptions=True)
+        said = await asyncio.gather(*first, *waiting, return_exceptions=True)
         assert 1 <= sum(isinstance(one, Unavailable) for one in said) <= 6
         assert all(one is None or isinstance(one, Unavailable) for one in said)
 
@@ -212,7 +218,7 @@ def test_a_thread_survives_what_nobody_foresaw() -> None:
             raise ZeroDivisionError
         return [None] * len(pieces)
 
-    async def script(batches: Batches[Piece]) -> None:
+    async def script(batches: Batches[Piece, Sequence[Piece]]) -> None:
         with pytest.raises(GeomlError):
             await batches.answered([Piece("trap")])
         await batches.answered([Piece("fine")])
@@ -220,24 +226,42 @@ def test_a_thread_survives_what_nobody_foresaw() -> None:
     running(answer, script)
 
 
+def test_what_cannot_be_read_is_an_error_of_its_own() -> None:
+    def read(pieces: Sequence[Piece]) -> Sequence[Piece]:
+        if pieces[0].name == "trap":
+            raise ZeroDivisionError
+        return pieces
+
+    batches: Batches[Piece, Sequence[Piece]] = Batches(
+        read, lambda pieces: [None] * len(pieces), threads=1, most_waiting_px=100
+    )
+
+    async def script() -> None:
+        with pytest.raises(GeomlError):
+            await batches.answered([Piece("trap")])
+        await batches.answered([Piece("fine")])
+
+    asyncio.run(script())
+    batches.close()
+
+
 def test_stopping_answers_what_is_in_work_and_refuses_the_rest() -> None:
     answering = Answering(shut=True)
 
-    async def script(batches: Batches[Piece]) -> None:
-        first = ask(batches, Piece("busy"))
-        await entered(answering)
+    async def script(batches: Batches[Piece, Sequence[Piece]]) -> None:
+        first = await occupied(batches, answering)
         waiting = ask(batches, Piece("late"))
         await asyncio.sleep(0)
         closing = asyncio.ensure_future(asyncio.to_thread(batches.close))
         with pytest.raises(Unavailable, match="stopping"):
             await waiting
         answering.gate.set()
-        await asyncio.gather(first, closing)
+        await asyncio.gather(*first, closing)
         with pytest.raises(Unavailable, match="stopping"):
             await batches.answered([Piece("after")])
 
     running(answering, script)
-    assert answering.calls == [["busy"]]
+    assert answering.calls == [["busy"], ["ready"]]
 
 
 def test_hundreds_of_requests_from_several_threads_are_each_answered_once() -> None:
@@ -252,7 +276,7 @@ def test_hundreds_of_requests_from_several_threads_are_each_answered_once() -> N
                 counted[piece.name] = counted.get(piece.name, 0) + 1
         return [None] * len(pieces)
 
-    async def script(batches: Batches[Piece]) -> None:
+    async def script(batches: Batches[Piece, Sequence[Piece]]) -> None:
         await asyncio.gather(
             *(
                 batches.answered([Piece(f"{n}-{p}", f"k{(n + p) % 7}", 1 + 37 * n % 9000) for p in range(1 + n % 5)])

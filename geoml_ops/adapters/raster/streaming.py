@@ -68,8 +68,8 @@ def chunking(path: Path, limits: Limits = LIMITS) -> Chunking:
 class Stream:
     """A raster that is open for reading windows; use it in the thread that opened it, and nowhere else."""
 
-    def __init__(self, source: Any, name: str) -> None:
-        self._source, self._name = source, name
+    def __init__(self, source: Any, name: str, cache_bytes: int) -> None:
+        self._source, self._name, self._cache_bytes = source, name, cache_bytes
         self._top = self._low = 0
         self._held: NDArray[Any] | None = None
 
@@ -87,6 +87,8 @@ class Stream:
         if window.col + window.width > source.width or window.row + window.height > source.height:
             raise BadInput(f"{window!r} reaches beyond the {source.width} x {source.height} pixels of {self._name}.")
         area = RasterioWindow(window.col, window.row, window.width, window.height)
+        # One number for the whole process, in bytes (rasterio 1.4.4, GDAL 3.10): whoever opens a file sets it anew.
+        rasterio.env.setenv(GDAL_CACHEMAX=self._cache_bytes)
         pixels: NDArray[Any] = source.read([band + 1 for band in bands], window=area)
         return pixels
 
@@ -133,6 +135,5 @@ def streamed(
         TooLarge: beyond ``limits``.
     """
     more = {"NUM_THREADS": str(threads)} if threads > 1 else {}
-    # The cache is one number for the whole process, in bytes (rasterio 1.4.4, GDAL 3.10).
-    with opened(path, limits, OVERVIEW_LEVEL="NONE", **more) as source, rasterio.Env(GDAL_CACHEMAX=cache_bytes):
-        yield Stream(source, path.name)
+    with opened(path, limits, OVERVIEW_LEVEL="NONE", **more) as source:
+        yield Stream(source, path.name, cache_bytes)

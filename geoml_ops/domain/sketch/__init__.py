@@ -5,8 +5,18 @@ Tiles in columns (:func:`sketch_tiles`), and counts that add up exactly however 
 
 from geoml_ops.domain.sketch.bands import MOST_BYTES, Sketch, empty, from_bytes, from_text, sketch, sketch_bands
 from geoml_ops.domain.sketch.bins import N_BINS, Bins, bins_of
-from geoml_ops.domain.sketch.tally import CONFIDENCE_BINS, Place, Tally, tally, tally_from, tally_tiles, total
-from geoml_ops.domain.sketch.tiles import Columns, edge_density, edges_of, sketch_tiles
+from geoml_ops.domain.sketch.ordered import Ordered, ordered
+from geoml_ops.domain.sketch.tally import (
+    CONFIDENCE_BINS,
+    Place,
+    Tally,
+    place_of,
+    tally,
+    tally_from,
+    tally_tiles,
+    total,
+)
+from geoml_ops.domain.sketch.tiles import Columns, class_counts, edge_density, edges_of, sketch_tile, sketch_tiles
 
 __all__ = [
     "CONFIDENCE_BINS",
@@ -14,17 +24,22 @@ __all__ = [
     "N_BINS",
     "Bins",
     "Columns",
+    "Ordered",
     "Place",
     "Sketch",
     "Tally",
     "bins_of",
+    "class_counts",
     "edge_density",
     "edges_of",
     "empty",
     "from_bytes",
     "from_text",
+    "ordered",
+    "place_of",
     "sketch",
     "sketch_bands",
+    "sketch_tile",
     "sketch_tiles",
     "tally",
     "tally_from",

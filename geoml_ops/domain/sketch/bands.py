@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from geoml_ops.core.errors import BadInput
 from geoml_ops.domain.sketch import varints
 from geoml_ops.domain.sketch.bins import N_BINS, N_INNER, Bins
+from geoml_ops.domain.sketch.ordered import Ordered
 
 #: Chunks whose sums of squares a float64 holds exactly: 2^20 times 2^32 is below 2^53.
 _EXACT_PX = 1 << 20
@@ -150,12 +151,20 @@ def sketch(numbers: NDArray[Any], bins: Bins) -> Sketch:
     return Sketch(bins, tuple(counts[:N_BINS].tolist()), n_nodata, total, squares, *ends)
 
 
-def sketch_bands(dn: NDArray[Any], bins: Sequence[Bins]) -> tuple[Sketch, ...]:
+def sketch_bands(dn: NDArray[Any], bins: Sequence[Bins], ordered: Ordered | None = None) -> tuple[Sketch, ...]:
     """Returns one sketch per band of ``(band, y, x)``.
+
+    Args:
+        dn: as :func:`sketch` takes each band.
+        bins: of each band.
+        ordered: the same numbers in order, where that is known.
 
     Raises:
         ValueError: not as many bins as bands.
     """
+    if ordered is not None:
+        found = zip(ordered.numbers, ordered.totals, ordered.squares, bins, strict=True)
+        return tuple(_of_ordered(*one) for one in found)
     return tuple(sketch(layer, own) for layer, own in zip(dn, bins, strict=True))
 
 
@@ -190,6 +199,16 @@ def _told(content: bytes, bins: Bins) -> Sketch:
     if (least <= greatest) != any(counts):
         raise ValueError("extremes without numbers")
     return Sketch(bins, counts, n_nodata, varints.signed(total), squares, least, greatest)
+
+
+def _of_ordered(numbers: NDArray[np.uint16], total: int, squares: int, bins: Bins) -> Sketch:
+    cuts = bins.cuts
+    upto = np.full(N_BINS + 1, numbers.size)
+    upto[0], upto[1 : len(cuts) + 1] = 0, np.searchsorted(numbers, cuts)
+    least, greatest = float(numbers[0]), float(numbers[-1])
+    if bins.step != 1.0:
+        total, squares = _sums(numbers, bins.step, greatest / bins.step)
+    return Sketch(bins, tuple((upto[1:] - upto[:-1]).tolist()), 0, total, squares, least, greatest)
 
 
 def _filled(flat: NDArray[Any]) -> tuple[NDArray[np.float32], float, float]:

@@ -114,6 +114,12 @@ class Bins:
         return found.astype(np.uint16)
 
     @cached_property
+    def cuts(self) -> NDArray[np.uint16]:
+        """The smallest whole number beyond each bin as far as there is one of 16 bits; bins never fall with numbers."""
+        found = np.searchsorted(self._of_whole, np.arange(N_BINS), side="right")
+        return found[found < len(self._of_whole)].astype(np.uint16)
+
+    @cached_property
     def _of_whole(self) -> NDArray[np.uint16]:
         whole = np.arange(65536, dtype=np.float32)
         return (self._of_even(whole) if self.zero is None else self._of_grown(whole)).astype(np.uint16)

@@ -5,6 +5,7 @@ The unit of evidence is a tile, never a pixel: neighbouring pixels repeat each o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geoml_ops.core.grid import Grid
+from geoml_ops.domain.sketch.ordered import Ordered, ordered
 
 Columns = dict[str, list[float | None]]
+_FEW_CLASSES = 12
+
+
+def class_counts(classes: NDArray[np.uint8], n_classes: int) -> tuple[int, ...]:
+    """Returns how many pixels have each code from 0 to ``n_classes - 1``."""
+    if n_classes > _FEW_CLASSES:
+        return tuple(np.bincount(classes.ravel(), minlength=256)[:n_classes].tolist())
+    flat = np.ascontiguousarray(classes)
+    return tuple(int(np.count_nonzero(flat == code)) for code in range(n_classes))
 
 
 def edges_of(classes: NDArray[np.uint8], valid: NDArray[np.bool_]) -> tuple[int, int]:
@@ -62,24 +73,75 @@ def sketch_tiles(
     """
     rows: list[dict[str, float | None]] = []
     for window in grid.tiles(tile_px):
-        here = grid.inside(window).bounds
-        block = dn[:, *window.slices()]
-        observed = np.asarray(np.isfinite(block).all(axis=0))
-        row: dict[str, float | None] = {
-            "easting": (here.left + here.right) / 2,
-            "northing": (here.bottom + here.top) / 2,
-            "n_px": float(observed.size),
-            "valid_share": float(observed.mean()),
-        }
-        row.update(_moments(bands, block, observed))
-        if classes is not None:
-            row.update(_answers(classes[window.slices()], class_names, nodata_class))
-            if confidence is not None:
-                answered = classes[window.slices()] != nodata_class
-                values = confidence[window.slices()][answered]
-                row["confidence"] = float(values.mean()) if values.size else None
-        rows.append(row)
+        block, here = dn[:, *window.slices()], window.slices()
+        answered, sure = (None if layer is None else layer[here] for layer in (classes, confidence))
+        rows.append(
+            sketch_tile(
+                block, bands, grid.inside(window), ordered(block),
+                classes=answered, confidence=sure, class_names=class_names, nodata_class=nodata_class,
+            )
+        )  # fmt: skip
     return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+
+
+def sketch_tile(
+    dn: NDArray[np.float32],
+    bands: Sequence[str],
+    grid: Grid,
+    in_order: Ordered | None,
+    *,
+    classes: NDArray[np.uint8] | None = None,
+    confidence: NDArray[np.float32] | None = None,
+    class_names: Sequence[str] = (),
+    nodata_class: int = 255,
+) -> dict[str, float | None]:
+    """Returns the row of one tile, as :func:`sketch_tiles` does for each.
+
+    Args:
+        dn: ``(band, y, x)`` of the tile.
+        bands: names of the bands.
+        grid: where the tile is.
+        in_order: what :func:`~geoml_ops.domain.sketch.ordered.ordered` says of ``dn``.
+        classes: ``(y, x)`` class codes.
+        confidence: ``(y, x)``, 0 to 1.
+        class_names: names in code order.
+        nodata_class: the code that stands for "no answer".
+    """
+    here, n_px = grid.bounds, dn.shape[1] * dn.shape[2]
+    row: dict[str, float | None] = {
+        "easting": (here.left + here.right) / 2,
+        "northing": (here.bottom + here.top) / 2,
+        "n_px": float(n_px),
+    }
+    if in_order is not None and len(in_order.numbers) == len(bands):
+        row |= {"valid_share": 1.0, **_moments_of(bands, in_order)}
+    else:
+        observed = np.asarray(np.isfinite(dn).all(axis=0))
+        row |= {"valid_share": float(observed.mean()), **_moments(bands, dn, observed)}
+    if classes is not None:
+        answered = classes != nodata_class
+        row |= _answers(classes, answered, class_names)
+        if confidence is not None:
+            values = confidence[answered]
+            row["confidence"] = float(values.mean()) if values.size else None
+    return row
+
+
+def _moments_of(bands: Sequence[str], in_order: Ordered) -> dict[str, float | None]:
+    """Returns what :func:`_moments` does, of whole numbers that are all there."""
+    n = in_order.numbers.shape[1]
+    said: dict[str, float | None] = {}
+    for name, numbers, total, squares in zip(
+        bands, in_order.numbers, in_order.totals, in_order.squares, strict=True
+    ):  # fmt: skip
+        # Whole numbers of any size: nothing cancels.
+        said |= _said(name, total / n, math.sqrt(n * squares - total * total) / n, numbers)
+    return said
+
+
+def _said(name: str, mean: float, sd: float, numbers: NDArray[Any]) -> dict[str, float | None]:
+    low, median, high = (_quantile(numbers, share) for share in (0.01, 0.5, 0.99))
+    return {f"{name}:mean": mean, f"{name}:sd": sd, f"{name}:p01": low, f"{name}:p50": median, f"{name}:p99": high}
 
 
 def _moments(
@@ -90,32 +152,29 @@ def _moments(
     if not found.shape[1]:
         return {f"{name}:{part}": None for name in bands for part in ("mean", "sd", "p01", "p50", "p99")}
     # Sorting float32 is an eighth of the work of numpy 2's percentile, for the same numbers.
-    ordered, apart = np.sort(found, axis=1), found.astype(np.float64)
+    in_order, apart = np.sort(found, axis=1), found.astype(np.float64)
     middle = apart.mean(axis=1)
     apart -= middle[:, np.newaxis]
     spread = np.sqrt(np.einsum("bp,bp->b", apart, apart) / found.shape[1])
     said: dict[str, float | None] = {}
-    for name, mean, sd, numbers in zip(bands, middle.tolist(), spread.tolist(), ordered, strict=True):
-        low, median, high = (_quantile(numbers, share) for share in (0.01, 0.5, 0.99))
-        said |= {f"{name}:mean": mean, f"{name}:sd": sd, f"{name}:p01": low, f"{name}:p50": median, f"{name}:p99": high}
+    for name, mean, sd, numbers in zip(bands, middle.tolist(), spread.tolist(), in_order, strict=True):
+        said |= _said(name, mean, sd, numbers)
     return said
 
 
-def _quantile(ordered: NDArray[np.floating[Any]], share: float) -> float:
+def _quantile(numbers: NDArray[Any], share: float) -> float:
     """Returns a quantile, straight between neighbours in order (definition 7 of Hyndman and Fan 1996)."""
-    place = share * (ordered.size - 1)
+    place = share * (numbers.size - 1)
     below = int(place)
-    a, b = float(ordered[below]), float(ordered[min(below + 1, ordered.size - 1)])
+    a, b = float(numbers[below]), float(numbers[min(below + 1, numbers.size - 1)])
     # As numpy does it, from the nearer neighbour.
     part = place - below
     return b - (b - a) * (1.0 - part) if part >= 0.5 else a + (b - a) * part
 
 
-def _answers(classes: NDArray[np.uint8], names: Sequence[str], nodata_class: int) -> dict[str, float | None]:
-    answered = classes != nodata_class
-    n = int(answered.sum())
-    counts = np.bincount(classes[answered], minlength=len(names)) if n else np.zeros(len(names))
+def _answers(classes: NDArray[np.uint8], answered: NDArray[np.bool_], names: Sequence[str]) -> dict[str, float | None]:
+    n, counts = int(np.count_nonzero(answered)), class_counts(classes, len(names))
     shares: dict[str, float | None] = {
-        f"class:{name}": float(counts[code] / n) if n else None for code, name in enumerate(names)
+        f"class:{name}": count / n if n else None for name, count in zip(names, counts, strict=True)
     }
     return shares | {"edge_density": edge_density(classes, answered)}

@@ -14,14 +14,22 @@ def packed(numbers: Iterable[int]) -> bytes:
     >>> packed([0, 127, 300]).hex()
     '007fac02'
     """
+    return b"".join([_SHORT[number] if number < _N_SHORT else _long(number) for number in numbers])
+
+
+def _long(number: int) -> bytes:
     told = bytearray()
-    for number in numbers:
-        rest = number
-        while rest > 127:
-            told.append(rest & 127 | 128)
-            rest >>= 7
-        told.append(rest)
+    rest = number
+    while rest > 127:
+        told.append(rest & 127 | 128)
+        rest >>= 7
+    told.append(rest)
     return bytes(told)
+
+
+_N_SHORT = 1 << 11
+_SHORT = tuple(map(_long, range(_N_SHORT)))
+"""The numbers that are told most are looked up."""
 
 
 def unpacked(content: bytes) -> list[int]:
@@ -66,7 +74,7 @@ def runs(counts: Sequence[int]) -> Iterator[int]:
     [5, 0, 2, 7, 0, 0]
     """
     zeros = 0
-    for count in (*counts, -1):
+    for count in counts:
         if count == 0:
             zeros += 1
             continue
@@ -74,8 +82,10 @@ def runs(counts: Sequence[int]) -> Iterator[int]:
             yield 0
             yield zeros - 1
             zeros = 0
-        if count > 0:
-            yield count
+        yield count
+    if zeros:
+        yield 0
+        yield zeros - 1
 
 
 def unrun(told: Sequence[int], n: int) -> tuple[int, ...]:
