@@ -45,8 +45,10 @@ def as_bytes(
     """
     if dn.dtype.name not in _DTYPES:
         raise BadInput(f"Chips cannot hold {dn.dtype.name}.", f"one of {', '.join(_DTYPES)}")
-    if any("," in name for name in bands):
-        raise BadInput("A band's name holds a comma.", "name bands as the model's contract does")
+    if isinstance(dn, np.ma.MaskedArray) and np.ma.is_masked(dn):
+        raise BadInput("The array is a masked one, and masks are not sent.", "array.filled(nodata)")
+    if isinstance(bands, str) or not all(_is_name(name) for name in bands):
+        raise BadInput("A band's name is no word, or holds a comma.", "a list of names as the model's contract has them")
     said = {
         "Content-Type": "application/octet-stream",
         "X-Shape": ",".join(map(str, dn.shape)),
@@ -60,8 +62,15 @@ def as_bytes(
     return np.ascontiguousarray(dn, dn.dtype.newbyteorder("<")).tobytes(), said
 
 
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and name.isascii() and name.isprintable() and "," not in name and name == name.strip()
+
+
 def _numbers(value: Numbers) -> str:
-    return ",".join(repr(float(number)) for number in ([value] if isinstance(value, int | float) else value))
+    try:
+        return ",".join(repr(float(number)) for number in np.asarray(value, dtype=np.float64).reshape(-1))
+    except (TypeError, ValueError):
+        raise BadInput("Scale, offset and nodata are numbers.", "e.g. scale=1e-4, offset=-0.1, nodata=0") from None
 
 
 def chip_answer(headers: Mapping[str, str], body: bytes) -> ChipAnswer:

@@ -35,8 +35,13 @@ class Client:
             url: base address.
             key: that the service knows the caller by; None where it asks for none.
             timeout_s: how long to wait for an answer, or for the next piece of one.
+
+        Raises:
+            BadInput: the key cannot be sent.
         """
         self.url = url.rstrip("/")
+        if key is not None and not (key.isascii() and key.isprintable()):
+            raise BadInput("The key holds signs that no key has.", "give it as it was shown, with nothing around it")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         # A proxy variable must not send a loopback address away from this machine.
         near = urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
@@ -132,7 +137,7 @@ class Client:
             BadInput: the array does not fit the model; the service's own sentence is passed on.
             Unavailable: the service does not answer or has too much to do.
         """
-        body, headers = as_bytes(np.asarray(dn), bands, scale, offset, nodata)
+        body, headers = as_bytes(np.asanyarray(dn), bands, scale, offset, nodata)
         with self._asked("POST", "/classify_chip", headers, lambda: body, {"output": output}) as answer:
             return chip_answer(answer.headers, answer.read())
 

@@ -218,10 +218,11 @@ def to_contract(
             raise ValueError(f"{len(numbers)} layers do not fit the {len(bands)} bands of {contract.sensor}")
         bands = (bands[0],) * len(numbers)
     out = np.empty(numbers.shape, dtype=np.float32)
-    for stored, into, band in zip(numbers, out, bands, strict=True):
+    for number, band in enumerate(bands):
+        into: NDArray[np.float32] = out[number]
         rule = (own or {}).get(band.name, declared)
         # Band by band, so that each stays in the processor's cache from one line to the next.
-        layer = stored.astype(np.float32, copy=False)
+        layer: NDArray[np.float32] = np.asarray(numbers[number], dtype=np.float32)
         missing = np.zeros(layer.shape, dtype=np.bool_) if whole else ~np.isfinite(layer)
         if rule.nodata is not None:
             missing |= layer == np.float32(rule.nodata)

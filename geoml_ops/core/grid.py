@@ -131,7 +131,7 @@ class Grid(Value):
         row = math.floor((self.top - northing) / self.pixel_m)
         if not (0 <= col < self.width and 0 <= row < self.height):
             raise BadInput(
-                f"The point {easting:.1f}, {northing:.1f} lies outside the raster {self.bounds.as_tuple()}.",
+                f"The point {easting:.12g}, {northing:.12g} lies outside the raster {self.bounds.as_tuple()}.",
                 "give easting and northing in the raster's own CRS " + self.crs,
             )
         return row, col

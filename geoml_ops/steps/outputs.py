@@ -29,7 +29,7 @@ class Outlined:
     Attributes:
         path: of the file.
         n_polygons: in it.
-        n_left_out: patches below the minimum mapping unit without a neighbour to go to.
+        n_left_out: patches below the minimum mapping unit without a neighbour above it to go to.
         left_out_ha: their area.
         least_px: smallest patch that was asked for, in pixels.
     """

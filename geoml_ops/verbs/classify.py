@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ def classify(
     wanted = tuple(part.strip() for part in layers.split(",") if part.strip())
     if url and outlines is not None:
         raise BadInput("A service sends maps, not polygons.", "leave --url out, or outline the map in a GIS")
+    _can_be_written(raster, out, outlines, item=item and not url)
     with _at_hand(raster, machine) as source:
         if url:
             _ask(url, key, source, out, wanted)
@@ -76,7 +78,7 @@ def _map(
     if outlines is not None:
         made = outputs.outline(here, prediction, outlines, mmu_ha)
         left = (
-            f"; {made.n_left_out} patches ({made.left_out_ha:g} ha) had no neighbour to go to"
+            f"; {made.n_left_out} patches ({made.left_out_ha:g} ha) had no neighbour large enough"
             if made.n_left_out
             else ""
         )
@@ -102,6 +104,22 @@ def _ask(url: str, key: str, source: Path, out: Path, layers: tuple[str, ...]) -
         else:
             answer = service.classify(source, out, layers=layers)
     print(json.dumps(answer))
+
+
+def _can_be_written(raster: str, out: Path, outlines: Path | None, *, item: bool) -> None:
+    """Says before hours of work, not after them, that what comes out has no place to go to."""
+    goals = [out, *([outlines] if outlines is not None else []), *([out.with_suffix(".json")] if item and out.name else [])]
+    places = [goal.resolve() for goal in goals]
+    if Path(raster).resolve() in places:
+        raise BadInput("The map would take the place of the raster it is made of.", "name another file as --out")
+    if len(set(places)) < len(places):
+        raise BadInput(f"The map and what goes beside it would be one file, {out.name[:60]}.", "let --out end in .tif")
+    for goal in places:
+        if goal.is_dir():
+            raise BadInput(f"{goal.name[:60]} is a folder.", f"e.g. --out {goal.name[:60]}/map.tif")
+        above = next(folder for folder in goal.parents if folder.exists())
+        if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+            raise BadInput(f"Nothing can be written into {str(above)[:120]}.", "name a file in a folder of your own")
 
 
 @contextmanager

@@ -29,7 +29,7 @@ class Outlines:
         polygons: shapely polygons in the raster's CRS, edges along pixel edges.
         codes: class code of each.
         n_px: pixels of each.
-        n_left_out: patches below the minimum that had no neighbour to go to.
+        n_left_out: patches below the minimum that had no neighbour above it to go to.
         left_out_px: their pixels together.
     """
 
@@ -43,8 +43,8 @@ class Outlines:
 def outlines(path: Path, *, nodata: int, least_px: int = 1, most_patches: int = MOST_PATCHES) -> Outlines:
     """Returns the patches of the first band of a classified raster.
 
-    Patches of fewer than ``least_px`` pixels (connected by edges) become part of their largest neighbour; where all
-    around is nodata there is none, and they are left out and counted.
+    Patches of fewer than ``least_px`` pixels (connected by edges) become part of their largest neighbour; ground on
+    which no patch reaches that size, nodata being all around, is left out and counted.
 
     Args:
         path: a raster of class codes, uint8.
@@ -87,6 +87,8 @@ def outlines(path: Path, *, nodata: int, least_px: int = 1, most_patches: int = 
 def _sieved(codes: NDArray[np.uint8], known: NDArray[np.bool_], least_px: int) -> NDArray[np.uint8]:
     # GDAL compares a patch with its neighbours as they were: one that grew enough can take another in only when asked
     # again (GDAL 3.10).
+    if least_px >= codes.size:  # rasterio 1.4 wants a size below that of the image: a row of nothing makes it so
+        return _sieved(np.pad(codes, ((0, 1), (0, 0))), np.pad(known, ((0, 1), (0, 0))), codes.size)[:-1]
     while True:
         done: NDArray[np.uint8] = sieve(codes, size=least_px, mask=known, connectivity=4)
         done = np.where(known, done, codes)

@@ -73,14 +73,19 @@ def sketch_tiles(
     """
     rows: list[dict[str, float | None]] = []
     for window in grid.tiles(tile_px):
-        block, here = dn[:, *window.slices()], window.slices()
-        answered, sure = (None if layer is None else layer[here] for layer in (classes, confidence))
+        here = window.slices()
         rows.append(
             sketch_tile(
-                block, bands, grid.inside(window), ordered(block),
-                classes=answered, confidence=sure, class_names=class_names, nodata_class=nodata_class,
+                dn[:, *here],
+                bands,
+                grid.inside(window),
+                ordered(dn[:, *here]),
+                classes=None if classes is None else classes[here],
+                confidence=None if confidence is None else confidence[here],
+                class_names=class_names,
+                nodata_class=nodata_class,
             )
-        )  # fmt: skip
+        )
     return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
 
 
