@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from geoml_ops import client
 from geoml_ops.client import Client
+from geoml_ops.client.chips import as_bytes
 from geoml_ops.core.errors import (
     BadInput,
     Cancelled,
@@ -222,6 +224,27 @@ def test_chips_that_cannot_be_sent() -> None:
             service.classify_chip(np.zeros((1, 2, 2), complex), ("B02",), 1e-4, 0.0)
         with pytest.raises(BadInput, match="comma"):
             service.classify_chip(np.zeros((1, 2, 2), np.uint8), ("B02,B03",), 1e-4, 0.0)
+        masked = np.ma.masked_greater(np.arange(4, dtype=np.uint16).reshape(1, 2, 2), 2)
+        with pytest.raises(BadInput, match="masks are not sent"):
+            service.classify_chip(masked, ("B02",), 1e-4, 0.0)
+
+
+@pytest.mark.parametrize("bands", ["B02", ("Bü",), ("B0\n2",), (" B02",), (2,)])
+def test_names_that_no_header_carries_are_the_callers_fault(bands: Any) -> None:
+    with Client("http://127.0.0.1:9") as service, pytest.raises(BadInput, match="name"):
+        service.classify_chip(np.zeros((1, 2, 2), np.uint8), bands, 1e-4, 0.0)
+
+
+def test_numbers_of_numpy_are_numbers_and_words_are_not() -> None:
+    _, said = as_bytes(np.zeros((2, 1, 1), np.uint16), ("B02", "B03"), np.float64(1e-4), np.zeros(2), np.uint16(0))  # type: ignore[arg-type]
+    assert [said[name] for name in ("X-Scale", "X-Offset", "X-Nodata")] == ["0.0001", "0.0,0.0", "0.0"]
+    with pytest.raises(BadInput, match="are numbers"):
+        as_bytes(np.zeros((1, 1, 1), np.uint16), ("B02",), "fine", 0.0, None)  # type: ignore[arg-type]
+
+
+def test_a_key_that_no_header_carries() -> None:
+    with pytest.raises(BadInput, match="key"):
+        Client("http://127.0.0.1:9", "geoml_ü")
 
 
 def job(state: str, done_px: int = 0, **more: object) -> Said:

@@ -48,7 +48,9 @@ def as_bytes(
     if isinstance(dn, np.ma.MaskedArray) and np.ma.is_masked(dn):
         raise BadInput("The array is a masked one, and masks are not sent.", "array.filled(nodata)")
     if isinstance(bands, str) or not all(_is_name(name) for name in bands):
-        raise BadInput("A band's name is no word, or holds a comma.", "a list of names as the model's contract has them")
+        raise BadInput(
+            "A band's name is no word, or holds a comma.", "a list of names as the model's contract has them"
+        )
     said = {
         "Content-Type": "application/octet-stream",
         "X-Shape": ",".join(map(str, dn.shape)),

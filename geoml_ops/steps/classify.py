@@ -59,7 +59,9 @@ __all__ = [
 ]
 
 #: Only parts of it are held, so a raster of one's own may be as large as a continent.
-BATCH_LIMITS = raster.Limits(file_bytes=10**12, side_px=4_000_000, pixels=10**11, blocks=1 << 26, jpeg=True)
+BATCH_LIMITS = raster.Limits(
+    file_bytes=10**12, side_px=4_000_000, pixels=10**11, blocks=1 << 26, ratio=1 << 20, jpeg=True
+)
 ENGINE = 2
 """Counts up when the same request would get other bytes; a journal of another number is begun afresh."""
 _POLL_S = 0.2

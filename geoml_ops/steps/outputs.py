@@ -52,12 +52,23 @@ def least_pixels(mmu_ha: float, pixel_m: float) -> int:
     return max(1, int(np.ceil(round(mmu_ha * HECTARE_M2 / pixel_m**2, 6))))
 
 
+def check_outlines(path: Path, mmu_ha: float) -> None:
+    """Refuses outlines that could not be written, which a caller wants to know before the map is made.
+
+    Raises:
+        BadInput: the name ends neither in ``.gpkg`` nor in ``.fgb``, or the minimum mapping unit is no area.
+    """
+    if path.suffix.lower() not in vector.VECTOR_DRIVERS:
+        raise BadInput(f"{path.name[:60]} is neither a GeoPackage nor a FlatGeobuf.", "let it end in .gpkg or .fgb")
+    least_pixels(mmu_ha, 1.0)
+
+
 def hand_over(places: Places, prediction: Prediction, out: Path) -> Path:
     """Returns ``out``, a copy of a prediction's map with its attribute table beside it; each whole or absent.
 
     Raises:
         NotFound: the map is not kept any more.
-        StorageFull: no space left.
+        OSError: it cannot be written there.
     """
     source = _map(places, prediction)
     for one, copied in ((source, out), (cog.attributes_path(source), cog.attributes_path(out))):
@@ -84,8 +95,7 @@ def outline(places: Places, prediction: Prediction, path: Path, mmu_ha: float = 
         TooLarge: too many pixels or patches.
         NotFound: the map is not kept any more.
     """
-    if path.suffix.lower() not in vector.VECTOR_DRIVERS:
-        raise BadInput(f"{path.name[:60]} is neither a GeoPackage nor a FlatGeobuf.", "let it end in .gpkg or .fgb")
+    check_outlines(path, mmu_ha)
     bundle, grid = Shelf(places.nouns).get(Bundle, prediction.bundle), prediction.grid
     least_px = least_pixels(mmu_ha, grid.pixel_m)
     found = raster.outlines(_map(places, prediction), nodata=cog.NODATA, least_px=least_px)

@@ -62,6 +62,8 @@ def pixel_of(map_path: Path, easting: float, northing: float) -> Pixel:
     said = raster.read(map_path, Window(col=col, row=row, width=1, height=1), limits=raster.OWN)[:, 0, 0].tolist()
     band = {name: int(value) for name, value in zip(facts.names, said, strict=True) if value != cog.NODATA}
     try:
+        if cog.CONFIDENCE not in facts.names:
+            band[cog.CONFIDENCE] = cog.NODATA
         return _read(row, col, band, cog.read_classes(map_path), facts.tags.get("GEOML_COVERAGE"))
     except (KeyError, IndexError, ValueError, TypeError):
         raise BadInput(
@@ -73,13 +75,13 @@ def _read(row: int, col: int, band: Mapping[str, int], names: tuple[str, ...], c
     code = band.get(cog.CLASS, cog.NODATA)
     if code >= len(names):
         return Pixel(row, col, code, None, None)
-    far = band.get(cog.DISSIMILARITY)
+    far, sure = band.get(cog.DISSIMILARITY), band[cog.CONFIDENCE]
     return Pixel(
         row,
         col,
         code,
         names[code],
-        band[cog.CONFIDENCE] / 100 if cog.CONFIDENCE in band else None,
+        None if sure == cog.NODATA else sure / 100,
         possible=_possible(band, names),
         coverage=None if coverage is None else float(coverage),
         dissimilarity=None if far is None else far / 100,

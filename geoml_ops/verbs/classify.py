@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -12,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from geoml_ops.core.errors import BadInput
+from geoml_ops.core.errors import BadInput, StorageFull
 from geoml_ops.settings import Settings
 from geoml_ops.terminal import progress, say, settings, show
 
@@ -57,6 +58,8 @@ def _map(
     from geoml_ops.steps import classify as step
     from geoml_ops.steps import outputs, records, scenes
 
+    if outlines is not None:
+        outputs.check_outlines(outlines, mmu_ha)
     here = machine.places()
     model = scenes.current_champion(here)
     say(f"{model.release.model} {model.release.number} ({model.bundle.id})")
@@ -74,7 +77,8 @@ def _map(
     records.record(here, model.bundle, prediction)
     records.tidy(here, machine.keep_log_days)
     show(prediction)
-    say(f"map: {outputs.hand_over(here, prediction, out)}")
+    with _writing(out):
+        say(f"map: {outputs.hand_over(here, prediction, out)}")
     if outlines is not None:
         made = outputs.outline(here, prediction, outlines, mmu_ha)
         left = (
@@ -85,7 +89,8 @@ def _map(
         say(f"outlines: {made.path}, {made.n_polygons} polygons of {made.least_px} pixels and more{left}")
     if item:
         beside = [outlines] if outlines is not None else []
-        say(f"STAC item: {outputs.item(here, prediction, out, *beside)}")
+        with _writing(out):
+            say(f"STAC item: {outputs.item(here, prediction, out, *beside)}")
     for name, share in sorted(prediction.class_shares.items(), key=lambda entry: -entry[1]):
         say(f"  {share:6.1%}  {name}")
     if prediction.outside_share:
@@ -100,15 +105,18 @@ def _ask(url: str, key: str, source: Path, out: Path, layers: tuple[str, ...]) -
             job = service.submit(source, layers=layers)
             say(f"job {job['id']}; it goes on if you leave")
             service.wait(job["id"], progress("classifying"))
-            answer = service.result(job["id"], out)
+            with _writing(out):
+                answer = service.result(job["id"], out)
         else:
-            answer = service.classify(source, out, layers=layers)
+            with _writing(out):
+                answer = service.classify(source, out, layers=layers)
     print(json.dumps(answer))
 
 
 def _can_be_written(raster: str, out: Path, outlines: Path | None, *, item: bool) -> None:
     """Says before hours of work, not after them, that what comes out has no place to go to."""
-    goals = [out, *([outlines] if outlines is not None else []), *([out.with_suffix(".json")] if item and out.name else [])]
+    beside = [] if outlines is None else [outlines]
+    goals = [out, *beside, *([out.with_suffix(".json")] if item and out.name else [])]
     places = [goal.resolve() for goal in goals]
     if Path(raster).resolve() in places:
         raise BadInput("The map would take the place of the raster it is made of.", "name another file as --out")
@@ -120,6 +128,19 @@ def _can_be_written(raster: str, out: Path, outlines: Path | None, *, item: bool
         above = next(folder for folder in goal.parents if folder.exists())
         if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
             raise BadInput(f"Nothing can be written into {str(above)[:120]}.", "name a file in a folder of your own")
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Turns what the system says of a file that cannot be written into a sentence; the map itself is kept."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull(
+                f"No space left for {out.name[:60]}.", "make room, and ask again: the map is kept"
+            ) from None
+        raise BadInput(f"{out.name[:60]} cannot be written.", "name a file in a folder of your own as --out") from None
 
 
 @contextmanager

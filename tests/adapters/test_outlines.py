@@ -68,6 +68,19 @@ def test_after_the_sieve_no_patch_is_smaller_than_was_asked_for(tmp_path: Path) 
     assert found.n_px.sum() + found.left_out_px == codes.size
 
 
+@pytest.mark.parametrize("least_px", [2, 6, 7, 10**300])
+def test_a_minimum_beyond_the_whole_raster_leaves_what_reaches_it(least_px: int, tmp_path: Path) -> None:
+    codes = np.array([[0, 0, 0], [0, 0, 1]], np.uint8)
+    found = outlines(write(tmp_path / "map.tif", codes), nodata=255, least_px=least_px)
+    assert found.n_px.tolist() == ([6] if least_px <= 5 else [])
+    assert found.n_px.sum() + found.left_out_px == codes.size
+
+
+def test_a_raster_of_nothing_but_nodata_has_no_outlines(tmp_path: Path) -> None:
+    found = outlines(write(tmp_path / "map.tif", np.full((1, 1), 255, np.uint8)), nodata=255, least_px=3)
+    assert (len(found.polygons), found.n_left_out) == (0, 0)
+
+
 def test_more_patches_than_can_be_held_are_named(tmp_path: Path) -> None:
     board = np.indices((20, 20)).sum(axis=0).astype(np.uint8) % 2
     with pytest.raises(TooLarge, match=r"more than 100 patches.*minimum mapping unit"):

@@ -228,21 +228,21 @@ def test_a_key_is_asked_for_and_a_large_raster_becomes_a_job(page: Page, keyed: 
     give_key(page, keyed.keys["office"])
     page.wait("document.getElementById('badge').textContent === 'serving'")
     assert hidden(page, "key-form")
-    raster_of(tmp_path / "large.tif", 1200, 1500, seed=31)
+    raster_of(tmp_path / "large.tif", 2000, 2100, seed=31, plain=True)
     before = page.js("location.hash")
     page.choose_file("#file", tmp_path / "large.tif")
-    page.wait("window.progress.some((words) => / of 1.8 million pixels/.test(words))", 60)
+    page.wait("window.progress.some((words) => / of 4.2 million pixels/.test(words))", 60)
     page.shot(SHOTS / "10-job.png")
     assert page.js("document.getElementById('cancel').hidden") is False
     page.wait(f"location.hash !== {before!r} && document.getElementById('progress').hidden", 60)
     page.settled()
     page.shot(SHOTS / "11-job-result.png")
-    assert any("/jobs?name=large" in asked for asked in page.asked)
+    assert any("/jobs?layers=all,probabilities&name=large" in asked for asked in page.asked)
     assert not any("/classify?" in asked for asked in page.asked)
     assert hidden(page, "trouble")
     assert page.js("sessionStorage.getItem('geoml-job')") is None
     # Another one is stopped on the way; the page says so and is ready for the next.
-    raster_of(tmp_path / "other.tif", 1200, 1500, seed=32)
+    raster_of(tmp_path / "other.tif", 2000, 2100, seed=32, plain=True)
     page.choose_file("#file", tmp_path / "other.tif")
     page.wait(
         "window.progress.some((words) => /other/.test(words)) && sessionStorage.getItem('geoml-job') !== null", 60

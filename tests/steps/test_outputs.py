@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import subprocess
@@ -15,13 +16,15 @@ import rasterio
 
 from geoml_ops.adapters.raster import read
 from geoml_ops.adapters.registry import Release
-from geoml_ops.core.errors import BadInput
+from geoml_ops.core.errors import BadInput, StorageFull
 from geoml_ops.platform.files import write_json
 from geoml_ops.settings import Settings
 from geoml_ops.steps.outputs import least_pixels
 from geoml_ops.steps.pixels import pixel_of
 from geoml_ops.steps.requests import chosen
+from geoml_ops.verbs.classify import _writing
 from tests.answering import COLOURS, TOP, WEST, write_bundle, write_raster
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -106,6 +109,57 @@ def test_what_cannot_be_done_is_one_sentence(machine: dict[str, str], words: lis
     assert done.returncode == 1
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["-o", "scene.tif"], "take the place of the raster"),
+        (["-o", "map.tif", "--outlines", "scene.tif"], "take the place of the raster"),
+        (["-o", "map.tif", "--outlines", "./map.tif"], "would be one file"),
+        (["-o", "map.json"], "would be one file"),
+        (["-o", "folder"], "is a folder"),
+        (["-o", "folder", "--url", "http://127.0.0.1:9"], "is a folder"),
+        (["-o", "a-file/map.tif"], "Nothing can be written into"),
+        (["-o", "map.tif", "--outlines", "map.shp"], "neither a GeoPackage nor"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_said_before_the_work(
+    machine: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], sentence: str
+) -> None:
+    write_raster(tmp_path / "scene.tif")
+    before = (tmp_path / "scene.tif").read_bytes()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "a-file").touch()
+    monkeypatch.chdir(tmp_path)
+    done = geoml(machine | {"PYTHONPATH": str(ROOT)}, "classify", "scene.tif", *words)
+    assert done.returncode == 1
+    assert sentence in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "scene.tif").read_bytes() == before
+    assert not (tmp_path / "map.tif").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "sentence"),
+    [(errno.ENOSPC, StorageFull, "No space left for map.tif"), (errno.EROFS, BadInput, "map.tif cannot be written")],
+)
+def test_what_the_system_says_of_a_file_becomes_a_sentence(
+    number: int, kind: type[Exception], sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(kind, match=sentence), _writing(tmp_path / "map.tif"):
+        raise OSError(number, "said")
+
+
+def test_outlines_of_which_nothing_is_left_are_a_file_without_polygons(machine: dict[str, str], tmp_path: Path) -> None:
+    write_raster(tmp_path / "scene.tif")
+    for ending in ("gpkg", "fgb"):
+        path = tmp_path / f"map.{ending}"
+        words = ["-o", str(tmp_path / "map.tif"), "--outlines", str(path), "--mmu-ha", "1e6"]
+        done = geoml(machine, "classify", str(tmp_path / "scene.tif"), *words)
+        assert done.returncode == 0, done.stderr
+        assert "0 polygons" in done.stderr
+        assert len(geopandas.read_file(path)) == 0
 
 
 def test_a_key_is_shown_once_and_kept_as_a_digest(machine: dict[str, str], tmp_path: Path) -> None:
