@@ -152,7 +152,7 @@ def test_an_answer_that_breaks_off_leaves_no_map(tmp_path: Path, raster: Path) -
 
 def test_later_is_waited_for_and_the_body_sent_again(raster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rests: list[float] = []
-    monkeypatch.setattr("geoml_ops.client.service.time.sleep", rests.append)
+    monkeypatch.setattr("geoml_ops.client.service.sleep", rests.append)
     later = (503, error(), {"Retry-After": "2"})
     out = raster.with_name("map.tif")
     with speaking(later, (429, error(), {"Retry-After": "7"}), (200, b"map", {})) as server:
@@ -252,7 +252,7 @@ def job(state: str, done_px: int = 0, **more: object) -> Said:
 
 
 def test_a_job_from_submitting_to_its_map(raster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("geoml_ops.client.service.time.sleep", lambda _: None)
+    monkeypatch.setattr("geoml_ops.client.service.sleep", lambda _: None)
     told: list[tuple[int, int]] = []
     script = [job("queued"), job("running", 4), (503, error(), {}), job("done", 10), (200, b"map", {})]
     with speaking((202, *job("queued")[1:]), *script) as server, Client(server.url) as service:

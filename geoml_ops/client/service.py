@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, Self, cast
 from urllib.parse import quote, urlsplit
@@ -179,8 +179,8 @@ class Client:
             try:
                 job, silent_since = self.job(job_id), None
             except Unavailable:
-                silent_since = silent_since or time.monotonic()
-                if time.monotonic() - silent_since > (self._http.timeout.read or 0.0):
+                silent_since = silent_since or monotonic()
+                if monotonic() - silent_since > (self._http.timeout.read or 0.0):
                     raise
                 job = {}
             if progress is not None and job:
@@ -191,7 +191,7 @@ class Client:
                 raise BadInput(str(job.get("message") or "The job failed.")[:1000])
             if job.get("state") == _CANCELLED:
                 raise Cancelled(f"The job {job_id[:60]} was cancelled.")
-            time.sleep(every_s)
+            sleep(every_s)
 
     def result(self, job_id: str, out: Path) -> dict[str, str]:
         """Writes the map of a job to ``out``, whole or not at all, and returns what answered, as :meth:`classify`.
@@ -247,7 +247,7 @@ class Client:
                     rest_s = pause_s(answer) if left else None
                     if rest_s is None:
                         raise error_of(answer)
-                time.sleep(rest_s)
+                sleep(rest_s)
         except httpx.HTTPError as error:
             name = type(error).__name__
             raise Unavailable(f"The service at {self.url} does not answer: {name}.", "geoml up") from None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
@@ -57,7 +58,12 @@ def test_train_and_test_are_apart_and_every_sample_is_tested_once(
     if keep_scenes:
         # Polygons of two scenes whose pixels overlap would tie them, and leave too few.
         samples = dataclasses.replace(samples, scene=units_of(samples) % 6, day=units_of(samples) % 6 // 2)
-    splits = splitter(samples, halo_px, repeat, **rules).splits()
+    try:
+        splits = splitter(samples, halo_px, repeat, **rules).splits()
+    except BadInput as few:
+        # Now and then six scenes lie in so few blocks that they cannot be dealt; the sentence says so.
+        assert re.search(r"\d+ blocks .* cannot make \d+ folds", str(few))
+        assume(False)
     counts = np.bincount(np.concatenate([test for _, test in splits]), minlength=len(samples))
     assert counts.max() == 1
     assert counts.all() or counts.sum() == tested
