@@ -12,16 +12,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from geoml_ops.adapters import raster
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.predictions import MAP, PredictionLog
 from geoml_ops.core.errors import Conflict, NotFound
 from geoml_ops.core.flow import Prediction
-from geoml_ops.platform.files import sha256_of
 from geoml_ops.platform.jail import JailedPool
 from geoml_ops.settings import Settings
 from geoml_ops.steps.answering import Model
 from geoml_ops.steps.jobs import Job, job_id, need_bytes
+from geoml_ops.steps.requests import described
 from serving.caller import Caller, caller_of
 from serving.follow import Follower
 from serving.rasters import (
@@ -31,7 +30,6 @@ from serving.rasters import (
     length_of,
     limits_of,
     map_answer,
-    pixels_of,
     received,
     uploads_of,
     while_wanted,
@@ -55,8 +53,8 @@ class Jobs:
         """
         self.follower, self.jail, self.work = follower, jail, work
         self.uploads, self.limits = uploads_of(settings), limits_of(settings)
-        places = settings.places()
-        self.shelf, self.log = Shelf(places.nouns), PredictionLog(places.predictions)
+        self.places = settings.places()
+        self.shelf, self.log = Shelf(self.places.nouns), PredictionLog(self.places.predictions)
 
     def routes(self) -> list[Route]:
         """Returns the addresses."""
@@ -128,14 +126,15 @@ class Jobs:
         return self.work.job(request.path_params["id"], caller.owner, everyone=caller.sees_all)
 
     def _described(self, source: Path, model: Model, name: str, layers: tuple[str, ...], caller: Caller) -> Job:
-        n_px = pixels_of(raster.describe(source, self.limits))
+        # What the model cannot read is refused now, not when the job's turn has come.
+        fitting = described(self.places, source, model, name, self.limits, layers)
+        n_px = fitting.source.grid.width * fitting.source.grid.height
         caller.require_time()
-        sha256 = sha256_of(source)
         return Job(
-            id=job_id(caller.owner, model, sha256, layers),
+            id=job_id(caller.owner, model, fitting.sha256, layers),
             owner=caller.owner,
             name=name,
-            sha256=sha256,
+            sha256=fitting.sha256,
             layers=layers,
             all_px=n_px,
             made=datetime.now(UTC),

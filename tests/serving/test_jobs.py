@@ -38,6 +38,17 @@ def job_of(number: int = 0, **more: Any) -> Job:
     return Job(**{**said, **more})
 
 
+def changed(body: bytes, *, last: str = "", dark: bool = False) -> bytes:
+    """Returns a raster whose last band has another name, or of which nothing was observed."""
+    with MemoryFile(body) as memory, memory.open() as source:
+        dn, names, profile, scales = source.read(), source.descriptions, source.profile, source.scales
+    with MemoryFile() as memory:
+        with memory.open(**profile) as target:
+            target.write(dn * (not dark))
+            target.descriptions, target.scales = (*names[:-1], last or names[-1]), scales
+        return bytes(memory.read())
+
+
 def test_a_job_is_kept_as_it_was_and_what_is_broken_is_left_out(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "jobs")
     upload = tmp_path / "upload.tif"
@@ -288,16 +299,14 @@ def test_a_job_belongs_to_its_key_and_operators_see_all(keyed: Keyed, small: Ras
 def test_what_cannot_be_classified_is_refused_or_fails_with_a_sentence(keyed: Keyed, small: Raster) -> None:  # noqa: F811
     assert refusal(keyed.send("/jobs", small[0][:500]))[0] == 422
     assert refusal(keyed.send("/jobs", small[0], layers="nonsense"))[0] == 422
+    # What the model cannot read is known before the job's turn has come.
+    status, _, words = refusal(keyed.send("/jobs", changed(small[0], last="B11")))
+    assert (status, "B08" in words) == (422, True)
     assert refusal(keyed.send("/classify", small[0], layers="../x"))[0] == 422
     assert refusal(keyed.send("/jobs", small[0], "viewer"))[:2] == (403, "not_allowed")
-    with MemoryFile(small[0]) as memory, memory.open() as source:
-        dn, profile = source.read(), source.profile
-    with MemoryFile() as memory:
-        with memory.open(**profile) as target:
-            target.write(dn)
-        unnamed = bytes(memory.read())
-    failed = keyed.wait(keyed.send("/jobs", unnamed).json()["id"], ("failed",))
-    assert "B02" in failed["message"]
+    # What only its pixels tell fails in its turn.
+    failed = keyed.wait(keyed.send("/jobs", changed(small[0], dark=True)).json()["id"], ("failed",))
+    assert "was observed" in failed["message"]
     assert "/" not in failed["message"].replace("Try: ", "")
     assert refusal(keyed.ask("GET", f"/jobs/{failed['id']}/result"))[0] == 409
 
