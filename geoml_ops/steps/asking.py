@@ -18,6 +18,7 @@ from geoml_ops.core.grid import Window
 from geoml_ops.domain.delivery import misfits
 from geoml_ops.domain.tiling import BITS
 from geoml_ops.steps.answering import Model
+from geoml_ops.steps.radiometry import main_and_own
 
 Output = Literal["layers", "probability"]
 EDGE_PX = 128
@@ -212,9 +213,7 @@ def _declared(said: Said, order: tuple[int, ...], contract: Contract) -> tuple[R
             f"The chip does not fit {contract.sensor}: {'; '.join(wrong)}.",
             "send the product's own numbers with the scale and offset its producer gives them",
         )
-    main = next((rules[b.name] for b in contract.bands if b.radiometry is None), contract.radiometry)
-    main = main.model_copy(update={"nodata": nodata})
-    return main, {name: rule for name, rule in rules.items() if rule != main}
+    return main_and_own(rules, contract, nodata)
 
 
 def _each(what: str, numbers: tuple[float, ...], said: Said) -> tuple[float, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,19 @@ def declared_in(facts: RasterFacts, contract: Contract) -> tuple[Radiometry, dic
             f"The raster does not fit {contract.sensor}: {'; '.join(wrong)}.",
             "deliver the product as its producer distributes it, or choose a model of the right sensor",
         )
+    return main_and_own(rules, contract, nodata)
+
+
+def main_and_own(
+    rules: Mapping[str, Radiometry], contract: Contract, nodata: float | None
+) -> tuple[Radiometry, dict[str, Radiometry]]:
+    """Returns the radiometry that most bands share, and by band those that differ from it.
+
+    Args:
+        rules: of each band of the contract.
+        contract: the bands that are read.
+        nodata: the number that stands for "not observed"; None for none.
+    """
     main = next((rules[b.name] for b in contract.bands if b.radiometry is None), contract.radiometry)
     main = main.model_copy(update={"nodata": nodata})
     return main, {name: rule for name, rule in rules.items() if rule != main}
