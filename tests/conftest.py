@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
@@ -20,6 +21,11 @@ if str(ROOT) not in sys.path:
 from geoml_ops.settings import QUIET, be_quiet  # noqa: E402
 
 be_quiet()
+
+# A change is judged by the same draws every time; GEOML_DRAWS=new and the long runs look for what nobody thought of.
+settings.register_profile("same draws", derandomize=True)
+settings.register_profile("new draws", derandomize=False, print_blob=True)
+settings.load_profile("new draws" if {"GEOML_FULL", "GEOML_DRAWS"} & set(os.environ) else "same draws")
 
 
 def free_port() -> int:

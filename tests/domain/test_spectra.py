@@ -117,6 +117,13 @@ def test_right_offsets_are_never_refused(sensor, names, seed):
     assert check.passed, check.sentence
 
 
+@pytest.mark.parametrize("names", [("red salt lake",), ("red salt lake", "snow"), ("red salt lake", "cloud")])
+def test_a_scene_that_is_nothing_but_a_red_salt_lake_is_not_taken_for_an_offset(names):
+    for seed in range(40):
+        check = offset(ground(L1C, names, seed, 36), L1C)
+        assert check.passed, check.sentence
+
+
 def test_level_2a_over_bright_ground_is_the_producers_word():
     bright = ground(L2A, ("sand", "concrete"), mixed=0.1)
     lone, sworn = offset(bright, L2A, 0.0), offset(bright, L2A, 0.0, sworn=True)
