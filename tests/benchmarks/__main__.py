@@ -21,8 +21,10 @@ from tests.benchmarks import (  # noqa: E402
     judging,
     mapfiles,
     places,
+    shifts,
     sketching,
     texture,
+    trails,
 )
 from tests.benchmarks import figures as maps  # noqa: E402
 from tests.benchmarks.pairs import Figure  # noqa: E402
@@ -40,6 +42,8 @@ FIGURES = {
         families,
         mapfiles,
         sketching,
+        shifts,
+        trails,
         engine,
         http,
     )
