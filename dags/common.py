@@ -30,3 +30,13 @@ def places() -> Places:
 
     be_quiet()
     return Settings().places()
+
+
+def tidy() -> dict[str, int]:
+    """Removes what the prediction log and the engine keep no longer; a task."""
+    from geoml_ops.settings import Settings
+    from geoml_ops.steps import records
+
+    here = places()
+    joined, removed = records.tidy(here, Settings().keep_log_days)
+    return {"joined": joined, "removed_days": removed, "journals": records.sweep(here)}

@@ -1,6 +1,7 @@
 """Predictions are compared with the champion's ground; what follows from it is decided and written down.
 
-``watch`` weighs every new version, ``patrol`` looks once a day; both do the same two things.
+``watch`` weighs every new version, ``patrol`` looks once a day; both do the same two things. ``patrol``
+also removes days of the prediction log that are too old, and journals of maps that were given up.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from airflow.sdk import CronTriggerTimetable, PartitionedAssetTimetable, dag, ta
 from airflow.sdk.exceptions import AirflowSkipException
 
 from dags.assets import RETRAIN, VERSION
-from dags.common import TASKS, places
+from dags.common import TASKS, places, tidy
 
 
-def rounds(dag_id: str, schedule: Any) -> None:
-    """Declares a DAG that compares, decides and, where a training is due, says so to ``train``."""
+def rounds(dag_id: str, schedule: Any, *, tidies: bool = False) -> None:
+    """Declares a DAG that compares, decides and, where a training is due, says so to ``train``; it may tidy up too."""
 
     @dag(dag_id=dag_id, schedule=schedule, catchup=False, max_active_runs=1, default_args=TASKS, doc_md=__doc__)
     def flow() -> None:
@@ -44,10 +45,12 @@ def rounds(dag_id: str, schedule: Any) -> None:
             return str(outcome["retrain"])
 
         announce(decide())
+        if tidies:
+            task(tidy)()
 
     flow()
 
 
 rounds("watch", PartitionedAssetTimetable(assets=VERSION))
 # Without the zero Airflow 3.3 also makes up for a patrol that was due up to 2.4 hours before the first start.
-rounds("patrol", CronTriggerTimetable("0 4 * * *", timezone="UTC", run_immediately=timedelta(0)))
+rounds("patrol", CronTriggerTimetable("0 4 * * *", timezone="UTC", run_immediately=timedelta(0)), tidies=True)

@@ -53,7 +53,7 @@ class Announced:
         """Length of the body."""
         return math.prod(self.shape) * self.dtype.itemsize
 
-    def array(self, body: bytes) -> NDArray[Any]:
+    def array(self, body: bytes | NDArray[np.uint8]) -> NDArray[Any]:
         """Returns the body as the array that was announced, without a copy.
 
         Raises:

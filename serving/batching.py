@@ -2,9 +2,9 @@
 
 There is no delay: a part that finds a free thread is answered at once and alone. Only where parts wait, those of one
 key are taken together, as many as there are and as fit into one call. Threads that call share one session that uses one
-thread per call, so their number is the number of processors that answering takes. They do nothing but call: beside
-them others make the next call ready, because a session that wanders between processors leaves its memory behind
-(a third more time per call, onnxruntime 1.31).
+thread per call, so their number is the number of processors that answering takes. While calls wait they do nothing but
+call: beside them others make the next call ready and write down what the last one said, because a session that wanders
+between processors leaves its memory behind (a third more time per call, onnxruntime 1.31).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from geoml_ops.core.errors import GeomlError, Unavailable
@@ -23,7 +24,7 @@ CALL_PX = 2**14
 """Pixels of a call at most, more only where one part alone has more: beyond that, calls get slower by the pixel."""
 TURN_PX = 8 * CALL_PX
 """Pixels of one request that are answered before the next request has its turn."""
-MOST_WAITING = 1024
+MOST_WAITING, MOST_LOOKED_AT = 1024, 32
 _log = logger("batching")
 
 
@@ -43,6 +44,7 @@ class Sized(Protocol):
 
 P = TypeVar("P", bound=Sized)
 R = TypeVar("R")
+S = TypeVar("S")
 CALLS_PER_READER = 3
 
 
@@ -74,13 +76,14 @@ class _Ticket(Generic[P]):
 _Taken = list[tuple[_Ticket[P], P]]
 
 
-class Batches(Generic[P, R]):
+class Batches(Generic[P, R, S]):
     """Threads that read and answer what waits; they start with the first request."""
 
     def __init__(
         self,
         read: Callable[[Sequence[P]], R],
-        call: Callable[[R], Sequence[GeomlError | None]],
+        call: Callable[[R], S],
+        keep: Callable[[S], Sequence[GeomlError | None]],
         *,
         threads: int,
         most_waiting_px: int,
@@ -89,14 +92,17 @@ class Batches(Generic[P, R]):
 
         Args:
             read: parts of one key to what a call needs of them.
-            call: to what went wrong with each of them, None where nothing did.
+            call: to what was said of them; the only one that takes long.
+            keep: gives each its answer, and returns what went wrong with each of them, None where nothing did.
             threads: calls at a time.
             most_waiting_px: pixels that may wait, over all requests.
         """
-        self.read, self.call, self.n_threads, self.most_waiting_px = read, call, threads, most_waiting_px
+        self.read, self.call, self.keep = read, call, keep
+        self.n_threads, self.most_waiting_px = threads, most_waiting_px
         self.waiting_px = 0
         self._tickets: deque[_Ticket[P]] = deque()
         self._ready: deque[tuple[_Taken[P], R]] = deque()
+        self._called: deque[tuple[_Taken[P], S]] = deque()
         self._n_reading, self._n_inside = 0, 0
         lock = threading.Lock()
         self._come, self._made = threading.Condition(lock), threading.Condition(lock)
@@ -172,12 +178,16 @@ class Batches(Generic[P, R]):
     def _reading(self) -> None:
         while True:
             with self._come:
-                # As many calls are made ready as may begin next, no more: what waits longer comes in larger batches.
-                while len(self._ready) + self._n_reading >= self.n_threads or not (taken := self._take()):
+                taken: _Taken[P] = []
+                while not self._called and not (taken := self._next()):
                     if self._closed:
                         return
                     self._come.wait()
-                self._n_reading += 1
+                called = None if taken else self._called.popleft()
+                self._n_reading += bool(taken)
+            if called is not None:
+                self._give(*called)
+                continue
             ready = self._made_of(taken)
             with self._come:
                 self._n_reading -= 1
@@ -195,9 +205,23 @@ class Batches(Generic[P, R]):
                 taken, ready = self._ready.popleft()
                 self._come.notify()
             try:
-                self._settle(taken, self.call(ready))
+                called = self.call(ready)
             except Exception as error:  # noqa: BLE001  a thread that dies would leave every later request waiting
                 self._settle(taken, _broken(taken, error))
+                continue
+            with self._made:
+                # Where another call is ready, somebody else gives the answers.
+                busy = bool(self._ready) and not self._closed
+                if busy:
+                    self._called.append((taken, called))
+            if not busy:
+                self._give(taken, called)
+
+    def _give(self, taken: _Taken[P], called: S) -> None:
+        try:
+            self._settle(taken, self.keep(called))
+        except Exception as error:  # noqa: BLE001  a thread that dies would leave every later request waiting
+            self._settle(taken, _broken(taken, error))
 
     def _made_of(self, taken: _Taken[P]) -> R | None:
         try:
@@ -205,6 +229,24 @@ class Batches(Generic[P, R]):
         except Exception as error:  # noqa: BLE001  a thread that dies would leave every later request waiting
             self._settle(taken, _broken(taken, error))
             return None
+
+    def _next(self) -> _Taken[P]:
+        """Returns the parts of the next call if it is to be made ready now.
+
+        As many calls are made ready as may begin next, no more: what waits longer comes in larger batches. Where a
+        whole call waits anyway, one more for each thread, so that none of them has to wait.
+        """
+        n_ready = len(self._ready) + self._n_reading
+        begins = n_ready < self.n_threads or (n_ready < 2 * self.n_threads and self._whole_call_waits())
+        return self._take() if begins else []
+
+    def _whole_call_waits(self) -> bool:
+        """Says whether what comes next fills a call; of very many requests the first ones are looked at."""
+        if self.waiting_px < CALL_PX:
+            return False
+        waiting = [ticket.waiting for ticket in islice(self._tickets, MOST_LOOKED_AT) if ticket.waiting]
+        key = waiting[0][0].key if waiting else None
+        return sum(part.size_px for parts in waiting for part in parts if part.key == key) >= CALL_PX
 
     def _take(self) -> _Taken[P]:
         """Returns the parts of the next call: the first that waits, and all of its key that fit, oldest first."""

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from geoml_ops.core.errors import BadInput, GeomlError, TooLarge, Unavailable
 from geoml_ops.platform.log import logger
 from geoml_ops.settings import Settings
-from geoml_ops.steps.chips import Asked, Output, ask, call, fit, read
+from geoml_ops.steps.chips import Asked, Output, ask, call, fit, keep, read
 from geoml_ops.steps.classify import Model
 from serving.arrays import BYTES, JSON, MOST_JSON_BYTES, announced, answer_headers, as_lists, from_json
 from serving.batching import Batches
@@ -27,9 +27,9 @@ from serving.caller import caller_of
 from serving.follow import Follower
 
 PATH = "/classify_chip"
-#: Model, float32 numbers ``(n, band, y, x)`` in its radiometry, names and uint8 layers ``(n, layer, y, x)``, seconds,
-#: and the request's id. It is called between an answer and the next request, so it has to be quick.
-Record = Callable[[Model, NDArray[np.float32], tuple[str, ...], NDArray[np.uint8], float, str], None]
+#: A request that was answered in layers, seconds, and its id. It is called between an answer and the next request, so
+#: it has to be quick.
+Record = Callable[[Asked, float, str], None]
 Take = Callable[[int], None]
 _SHARE = 0.5
 """Of the memory that classifying may take, what chips may take: bodies, what is read of them, and answers."""
@@ -87,7 +87,7 @@ class Chips:
         self.room = Room(int(settings.memory_mb * 2**20 * _SHARE))
         # A pixel that waits is held as sent; a hundred bytes are ten bands of the widest type and more.
         self.batches = Batches(
-            read, partial(call, look=follower.seen), threads=settings.threads, most_waiting_px=_MOST_WAITING_PX
+            read, call, partial(keep, look=follower.seen), threads=settings.threads, most_waiting_px=_MOST_WAITING_PX
         )
 
     def routes(self) -> list[Route]:
@@ -134,7 +134,7 @@ class Chips:
         if kind == JSON:
             if length > MOST_JSON_BYTES:
                 raise TooLarge(f"The body has {length} bytes, as JSON the limit is {MOST_JSON_BYTES}.", f"send {BYTES}")
-            dn, single, said = from_json(await _body(request, length, take))
+            dn, single, said = from_json((await _body(request, length, take)).tobytes())
             fit(model, dn.shape, dn.dtype, said)
         elif kind == BYTES:
             head = announced(request.scope["headers"])
@@ -143,10 +143,10 @@ class Chips:
             dn, single, said = head.array(await _body(request, length, take)), head.single, head.said
         else:
             raise BadInput(f"The body is {kind[:40] or 'of no type'!r}.", f"send {BYTES}, or {JSON}")
-        n_pixels, keep = _pixels(dn.shape), self.record is not None and output == "layers"
-        take(n_pixels * (_ANSWER_BYTES + 4 * len(model.contract.names) * keep))
+        n_pixels = _pixels(dn.shape)
+        take(n_pixels * _ANSWER_BYTES)
         caller_of(request).spend(n_pixels)
-        return ask(model, dn, said, output=output, keep_read=keep), single, kind
+        return ask(model, dn, said, output=output), single, kind
 
     async def _answered(self, request: Request, asked: Asked) -> bool:
         """Waits for the answer; returns whether somebody still waits for it."""
@@ -174,10 +174,10 @@ class Chips:
                 task.cancel()
 
     def _note(self, asked: Asked, latency_s: float, request: Request) -> None:
-        if self.record is None or asked.read is None:
+        if self.record is None or asked.output != "layers":
             return
         try:
-            self.record(asked.model, asked.read, asked.names, asked.answer, latency_s, caller_of(request).request_id)
+            self.record(asked, latency_s, caller_of(request).request_id)
         except Exception as error:  # noqa: BLE001  what is noted of an answer must never cost the answer
             _log.error("not noted", request=caller_of(request).request_id, error=f"{type(error).__name__}: {error}")
 
@@ -200,19 +200,21 @@ def _length(request: Request) -> int:
     return int(text)
 
 
-async def _body(request: Request, length: int, take: Take) -> bytes:
+async def _body(request: Request, length: int, take: Take) -> NDArray[np.uint8]:
     """Returns the body in one piece, never more than was declared; it counts as it comes, not as it is declared."""
-    parts: list[bytes] = []
-    there = 0
+    # Each part is put in its place while it is still in the processor's cache. Memory that nothing was written to yet
+    # is an address and no more.
+    whole = np.empty(length, np.uint8)
+    room, there = memoryview(whole), 0
     async for part in request.stream():
         take(len(part))
-        parts.append(part)
-        there += len(part)
-        if there > length:
+        if there + len(part) > length:
             raise BadInput(f"The body has more than the {length} bytes that were declared.")
+        room[there : there + len(part)] = part
+        there += len(part)
     if there != length:
         raise BadInput(f"{length} bytes were declared, {there} came.", "send it again, whole")
-    return b"".join(parts)
+    return whole
 
 
 async def _gone(request: Request) -> None:

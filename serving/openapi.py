@@ -66,7 +66,7 @@ _LAYERS = _query(
     "layers", "Bands of the map, with commas between; none for all.", {"type": "string", "example": "class,confidence"}
 )
 _NUMBER = {"type": "number"}
-_LAYER = _query("layer", "What is shown: classes, confidence, image, …", {"type": "string", "default": "classes"})
+_LAYER = _query("layer", "What is shown: classes, probability_0, image, …", {"type": "string", "default": "classes"})
 _JSON = {JSON: of("Job")}
 _MAP: Mapping[int, Mapping[str, Mapping[str, Any]]] = {200: {TIFF: _BINARY}, 206: {TIFF: _BINARY}}
 _CHIP = (
@@ -75,7 +75,7 @@ _CHIP = (
     _header("X-Bands", "Names of the bands, in the array's order.", "B02,B03,B04,B08"),
     _header("X-Scale", "What one DN is worth; one number, or one per band.", "0.0001"),
     _header("X-Offset", "What is added then; one number, or one per band.", "0"),
-    _header("X-Nodata", "The DN that stands for: not observed.", "0"),
+    _header("X-Nodata", "What stands for: not observed, beside the sensor's own number; nan for NaN alone.", "0"),
 )
 _FOUND = (404, 409, 416, 422)
 
@@ -258,8 +258,7 @@ def _error(status: int) -> dict[str, Any]:
     if status in (429, 503):
         about = "Seconds until it is worth asking again."
         headers["Retry-After"] = {"required": status == 429, "description": about, "schema": {"type": "integer"}}
-    # Ranges are answered by the file server itself, which has no words for us.
-    content = {TEXT: {"schema": {"type": "string"}}} if status == 416 else {JSON: {"schema": of("Error")}}
+    content = {JSON: {"schema": of("Error")}}
     return {"description": HTTPStatus(status).phrase, "headers": headers, "content": content}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,14 +16,18 @@ from geoml_ops.steps.classify import PICTURE_PX
 
 Colour = tuple[int, int, int, int]
 IMAGE = "image"
-#: Layer to the band of a map that it is drawn from.
+#: Layer to the band of a map that it is drawn from; the probability of each class is drawn from the band of its name.
 BANDS = {
     "classes": cog.CLASS,
     "confidence": cog.CONFIDENCE,
     "set_size": cog.SET_SIZE,
     "dissimilarity": cog.DISSIMILARITY,
     "outside": cog.DISSIMILARITY,
+    "density": cog.DENSITY,
 }
+#: Bands that have another name as a layer.
+_ALSO = {cog.CLASS: "classes"}
+_PROBABILITY = re.compile(rf"{cog.PROBABILITY}\d{{1,3}}")
 # From "not sure" to "sure": dark blue over green to yellow, even steps in brightness.
 _SURE = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 # One class is pale, many are dark.
@@ -37,7 +42,7 @@ def picture(map_path: Path, layer: str, classes: Sequence[str]) -> bytes:
 
     Args:
         map_path: the map.
-        layer: one of :data:`BANDS`; ``outside`` is one colour where a pixel is outside, and nothing elsewhere.
+        layer: as :func:`layer_of` returns it; ``outside`` is one colour where a pixel is outside, else nothing.
         classes: ``#rrggbb`` in code order.
 
     Raises:
@@ -48,16 +53,35 @@ def picture(map_path: Path, layer: str, classes: Sequence[str]) -> bytes:
     return drawn(layer, thinned, classes)
 
 
+def layer_of(word: str) -> str:
+    """Returns the layer that a word stands for: its name, or that of the band that it is drawn from."""
+    return _ALSO.get(word, word)
+
+
+def check_drawable(layer: str) -> None:
+    """Refuses a layer that no map has a picture of.
+
+    Raises:
+        BadInput: there is none.
+    """
+    if layer != IMAGE and layer not in BANDS and not _PROBABILITY.fullmatch(layer):
+        raise BadInput(
+            f"There is no picture of a layer {layer[:40]!r}.",
+            f"one of {', '.join([*BANDS, f'{cog.PROBABILITY}0', IMAGE])}; everything else is in map.tif",
+        )
+
+
 def band_of(layer: str, names: Sequence[str]) -> int:
     """Returns the position of the band that a layer is drawn from.
 
     Raises:
         BadInput: the map has no such layer.
     """
-    band = BANDS.get(layer)
+    band = layer if _PROBABILITY.fullmatch(layer) else BANDS.get(layer)
     if band is None or band not in names:
         there = [*(name for name, needed in BANDS.items() if needed in names), IMAGE]
-        raise BadInput(f"There is no layer {layer[:40]!r} of this map.", f"one of {', '.join(there)}")
+        there += [name for name in names if _PROBABILITY.fullmatch(name)]
+        raise BadInput(f"There is no picture of a layer {layer[:40]!r} of this map.", f"one of {', '.join(there)}")
     return list(names).index(band)
 
 
@@ -65,7 +89,7 @@ def drawn(layer: str, values: NDArray[np.uint8], classes: Sequence[str]) -> byte
     """Returns a PNG of the values ``(y, x)`` of a layer's band, transparent where there is no answer."""
     if layer == "outside":
         return png.paletted(outside(values).astype(np.uint8), [(0, 0, 0, 0), _MASK])
-    return png.paletted(values, _PALETTES[layer](classes))
+    return png.paletted(values, _PALETTES["confidence" if _PROBABILITY.fullmatch(layer) else layer](classes))
 
 
 def set_colours(n_classes: int) -> list[Colour]:
@@ -93,4 +117,5 @@ _PALETTES: dict[str, Callable[[Sequence[str]], list[Colour]]] = {
     "confidence": lambda _: _ramp(_SURE, 101),
     "set_size": lambda classes: [(0, 0, 0, 0), *set_colours(len(classes))],
     "dissimilarity": lambda _: [*_ramp(_INSIDE, 101), *_ramp(_OUTSIDE, CEILING - 100)],
+    "density": lambda _: _ramp(_MANY, CEILING + 1),
 }

@@ -9,26 +9,27 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from geoml_ops.adapters import raster
 from geoml_ops.adapters.predictions import PredictionLog, Row
 from geoml_ops.core.errors import GeomlError
 from geoml_ops.core.flow import Prediction
+from geoml_ops.domain.sketch import class_counts
 from geoml_ops.platform.log import logger
 from geoml_ops.steps.answering import Model
+from geoml_ops.steps.chiprecords import chip_rows, chip_tallies, layers_by_name
+from geoml_ops.steps.chips import Asked
 from geoml_ops.steps.keeping import keep_chips, keep_tiles
 from geoml_ops.steps.places import Places
-from geoml_ops.steps.records import Kind, chip_rows, record, tidy
+from geoml_ops.steps.records import Kind, record, tidy
 
-FLUSH_S, FLUSH_ROWS = 20.0, 500
+FLUSH_S, FLUSH_ROWS = 20.0, 2000
 QUEUE_BYTES = 64 << 20
 TIDY_S = 3600.0
 SKETCH_EVERY_S = 0.02
@@ -40,10 +41,7 @@ _log = logger("recording")
 class Chip:
     """A request about chips that was answered and is not recorded yet; its arrays belong to nobody else."""
 
-    model: Model
-    dn: NDArray[np.float32]
-    names: tuple[str, ...]
-    layers: NDArray[np.uint8]
+    asked: Asked
     latency_s: float
     request: str
     at: datetime
@@ -51,7 +49,7 @@ class Chip:
     @property
     def nbytes(self) -> int:
         """What it holds."""
-        return self.dn.nbytes + self.layers.nbytes
+        return self.asked.dn.nbytes + self.asked.answer.nbytes
 
 
 class Watcher(Protocol):
@@ -118,28 +116,17 @@ class Recorder:
         """Imagery that waits to be sketched."""
         return self._waiting
 
-    def record_chip(
-        self,
-        model: Model,
-        dn: NDArray[np.float32],
-        names: tuple[str, ...],
-        layers: NDArray[np.uint8],
-        latency_s: float,
-        request_id: str,
-    ) -> None:
-        """Queues a request about chips; waits for nobody. The arrays may not be changed afterwards.
+    def record_chip(self, asked: Asked, latency_s: float, request_id: str) -> None:
+        """Queues a request about chips; waits for nobody. Its arrays may not be changed afterwards.
 
         Args:
-            model: that answered.
-            dn: ``(n, band, y, x)`` in the contract's radiometry, NaN where not observed.
-            names: of the layers, as in maps.
-            layers: ``(n, layer, y, x)``.
+            asked: a request that was answered in layers.
             latency_s: how long the caller waited.
             request_id: of the request.
         """
         if self.watcher is not None:
-            self.watcher.classified("chip", len(dn) * dn.shape[2] * dn.shape[3])
-        chip = Chip(model, dn, names, layers, latency_s, request_id, datetime.now(UTC))
+            self.watcher.classified("chip", asked.answer[:, 0].size)
+        chip = Chip(asked, latency_s, request_id, datetime.now(UTC))
         with self._lock:
             # One that is larger than the queue may still pass alone.
             if self._waiting and self._waiting + chip.nbytes > self.queue_bytes:
@@ -208,27 +195,25 @@ class Recorder:
         try:
             bands = time.monotonic() - self._sketched >= SKETCH_EVERY_S
             self._sketched = time.monotonic() if bands else self._sketched
-            layers = {name: chip.layers[:, position] for position, name in enumerate(chip.names)}
-            rows = chip_rows(
-                chip.model, chip.dn, layers, request=chip.request, latency_s=chip.latency_s, at=chip.at, bands=bands
-            )
+            tallies = chip_tallies(chip.asked, bands=bands)
+            rows = chip_rows(chip.asked, tallies, request=chip.request, latency_s=chip.latency_s, at=chip.at)
             self._rows += rows
-            self._tell(chip.model, layers)
+            self._tell(chip.asked)
             if self.keep_share > 0:
-                keep_chips(self.places, rows, chip.dn, layers, self.keep_share)
+                keep_chips(self.places, rows, chip.asked, self.keep_share)
         except Exception as error:  # noqa: BLE001  a thread that dies would record nothing any more
             self._missed(chip.request, error)
         finally:
             with self._lock:
                 self._waiting -= chip.nbytes
 
-    def _tell(self, model: Model, layers: Mapping[str, NDArray[np.uint8]]) -> None:
+    def _tell(self, asked: Asked) -> None:
         if self.watcher is None:
             return
-        counts = np.bincount(layers["class"].ravel(), minlength=256)[: len(model.bundle.classes)]
-        far = layers.get("dissimilarity") if model.bundle.applicability is not None else None
+        bundle, layers = asked.model.bundle, layers_by_name(asked)
+        far = layers.get("dissimilarity") if bundle.applicability is not None else None
         outside = None if far is None else int(np.count_nonzero((layers["class"] != 255) & (far > 100)))
-        self.watcher.seen(model, tuple(counts.tolist()), outside)
+        self.watcher.seen(asked.model, class_counts(layers["class"], len(bundle.classes)), outside)
 
     def _flush(self) -> None:
         rows, self._rows = self._rows, []

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
@@ -34,8 +35,9 @@ from serving.follow import Follower
 from serving.hooks import Hooks
 from serving.jobs import Jobs
 from serving.openapi import OpenApi
-from serving.pictures import IMAGE, picture
+from serving.pictures import IMAGE, layer_of, picture
 from serving.quotas import OverQuota
+from serving.ranges import Ranges
 from serving.rasters import MAP_TYPE, Rasters, uploads_of
 from serving.recording import Recorder
 from serving.schemas import (
@@ -56,6 +58,7 @@ from serving.working import Work
 PAGE = Path(__file__).parent / "page"
 TABLE = f"{MAP}.aux.xml"
 AT_ONCE = 2
+MOST_LISTED = 500
 _log = logger("service")
 N = TypeVar("N", bound=Noun)
 
@@ -111,6 +114,7 @@ class Routes:
                 Mount("/page", StaticFiles(directory=PAGE)),
                 Mount("/dashboard", StaticFiles(directory=self.places.dashboard, html=True, check_dir=False)),
             ],
+            middleware=[Middleware(Ranges)],
             exception_handlers={GeomlError: _refused, HTTPException: _odd, Exception: _broken},
         )
 
@@ -158,7 +162,9 @@ class Routes:
 
     def predictions(self, request: Request) -> Response:
         """Returns what was answered, newest first."""
-        limit = min(int(_number(request, "limit", 50)), 500)
+        limit = _number(request, "limit", 50.0)
+        if not (0 <= limit <= MOST_LISTED and limit.is_integer()):
+            raise BadInput(f"A list of {limit:g} predictions.", f"?limit=… with a whole number from 0 to {MOST_LISTED}")
         rows: list[dict[str, Any]] = []
         for line in reversed(list(self.log.lines())):
             if len(rows) >= limit:
@@ -187,7 +193,7 @@ class Routes:
 
     def map_png(self, request: Request) -> Response:
         """Returns one layer of a map as a picture, or the image that was sent."""
-        layer = request.query_params.get("layer", "classes")
+        layer = layer_of(request.query_params.get("layer", "classes"))
         keep = {"Cache-Control": "private, max-age=3600"}
         if layer == IMAGE:
             return FileResponse(self._file(request, PICTURE), media_type="image/png", headers=keep)

@@ -19,11 +19,11 @@ from geoml_ops.adapters import png, raster
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.predictions import MAP, PICTURE, PredictionLog
 from geoml_ops.adapters.raster import WebTile
-from geoml_ops.core.errors import BadInput, NotFound
+from geoml_ops.core.errors import NotFound
 from geoml_ops.core.flow import Bundle, Prediction
 from geoml_ops.core.grid import Grid
 from geoml_ops.settings import Settings
-from serving.pictures import BANDS, IMAGE, band_of, drawn
+from serving.pictures import IMAGE, band_of, check_drawable, drawn, layer_of
 
 TILED = "picture.tif"
 AT_ONCE = 4
@@ -72,10 +72,9 @@ class Tiles:
         path = request.path_params
         twice = request.url.path.endswith("@2x.png")
         tile = WebTile(path["z"], path["x"], path["y"], 512 if twice else 256)
-        layer = request.query_params.get("layer", "classes")
+        layer = layer_of(request.query_params.get("layer", "classes"))
         shown = self._shown(request.query_params.get("prediction", ""))
-        if layer != IMAGE and layer not in BANDS:
-            raise BadInput(f"There is no layer {layer[:40]!r}.", f"one of {', '.join([*BANDS, IMAGE])}")
+        check_drawable(layer)
         tag = _tag(shown.id, layer, tile)
         kept = {"ETag": tag, "Cache-Control": KEEP}
         if tag in request.headers.get("if-none-match", ""):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from geoml_ops.core.errors import BadInput
 
-_MAGIC, _HEAD, _UP, _LONGEST = b"\x89PNG\r\n\x1a\n", 33, 2, 1 << 16
+_MAGIC, _HEAD, _UP, _LONGEST, _ROWS = b"\x89PNG\r\n\x1a\n", 33, 2, 1 << 16, 256
 
 
 def paletted(codes: NDArray[np.uint8], colours: Sequence[tuple[int, int, int, int]]) -> bytes:
@@ -121,10 +121,27 @@ def _unfiltered(rows: NDArray[np.uint8], above: NDArray[np.uint8]) -> NDArray[np
     return np.add.accumulate(np.concatenate([above[np.newaxis], rows[:, 1:]]), axis=0, dtype=np.uint8)[1:]
 
 
-def _run_lengths(content: bytes) -> bytes:
-    """Returns differences of rows compressed: of imagery they repeat in runs only, and a search for more costs most."""
+def _differences(rows: NDArray[np.uint8]) -> bytes:
+    """Returns rows of bytes compressed as differences to the row above, some at a time: few copies are held at once.
+
+    Of imagery they repeat in runs only, and a search for more costs most.
+    """
     packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, 8, zlib.Z_RLE)
-    return packer.compress(content) + packer.flush()
+    found, above = [], np.zeros((1, rows.shape[1]), dtype=np.uint8)
+    for first in range(0, len(rows), _ROWS):
+        some = rows[first : first + _ROWS]
+        told = np.full((len(some), 1 + rows.shape[1]), _UP, dtype=np.uint8)
+        np.subtract(some[0], above, out=told[:1, 1:])
+        np.subtract(some[1:], some[:-1], out=told[1:, 1:])
+        above = some[-1:]
+        found.append(packer.compress(told.data))
+    return b"".join([*found, packer.flush()])
+
+
+def _as_they_are(rows: NDArray[np.uint8]) -> bytes:
+    told = np.zeros((len(rows), 1 + rows.shape[1]), dtype=np.uint8)
+    told[:, 1:] = rows
+    return zlib.compress(told.data, 6)
 
 
 def _png(
@@ -132,15 +149,11 @@ def _png(
 ) -> bytes:
     height, width = pixels.shape[:2]
     # Each row begins with its filter; 0 means the bytes as they are, 2 what is added to the row above.
-    rows = np.zeros((height, 1 + width * pixels.shape[2]), dtype=np.uint8)
-    rows[:, 1:] = pixels.reshape(height, -1)
-    if upwards:
-        rows[1:, 1:] -= rows[:-1, 1:].copy()
-        rows[:, 0] = _UP
+    rows = pixels.reshape(height, -1)
     parts = [
         (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)),
         *chunks,
-        (b"IDAT", _run_lengths(rows.tobytes()) if upwards else zlib.compress(rows.tobytes(), 6)),
+        (b"IDAT", _differences(rows) if upwards else _as_they_are(rows)),
         (b"IEND", b""),
     ]
     return _MAGIC + b"".join(

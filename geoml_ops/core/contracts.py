@@ -1,24 +1,17 @@
-"""The nouns of the band and radiometry contract, and the one function that brings numbers to it."""
+"""The nouns of the band and radiometry contract."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from geoml_ops.core.errors import BadInput
 from geoml_ops.core.grid import Value
 
 Resampling = Literal["none", "nearest", "bilinear"]
 CrsClass = Literal["utm", "utm or polar", "projected metres"]
-
-#: A scale that changes from scene to scene (sun distance, gain state) stays within this factor of the published one.
-SCALE_FACTOR = 2.0
-#: Offsets closer than this are one: half of what float32 can tell apart at the largest 16-bit number.
-SAME_OFFSET_DN = 1e-3
 
 
 class Radiometry(Value):
@@ -28,11 +21,26 @@ class Radiometry(Value):
         scale: value per DN, > 0 (Sentinel-2: reflectance, 1 / 10000).
         offset_dn: DN added before scaling (Sentinel-2 baseline 04.00 and later: -1000).
         nodata: the DN that stands for "not observed", before any offset; None where only NaN does.
+        also_nodata: a second one: what a delivered file declares beside the sensor's own; None for none.
     """
 
     scale: float = Field(gt=0)
     offset_dn: float = 0.0
     nodata: float | None = 0.0
+    also_nodata: float | None = None
+
+    @property
+    def absent(self) -> tuple[float, ...]:
+        """Every DN that stands for "not observed"."""
+        return tuple(dn for dn in (self.nodata, self.also_nodata) if dn is not None)
+
+    @model_serializer(mode="wrap")
+    def _only_what_is_said(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Nouns are named by their content: those that hold no second number keep the names they always had.
+        content: dict[str, Any] = written(self)
+        if self.also_nodata is None:
+            content.pop("also_nodata", None)
+        return content
 
 
 class Band(Value):
@@ -186,68 +194,3 @@ class Contract(Value):
         taken = {word for band in kept for word in band.words}
         also = tuple(dict.fromkeys(word for word in (*left_out, *self.also) if word not in taken))
         return self.model_copy(update={"bands": kept, "also": also})
-
-
-def to_contract(
-    dn: NDArray[np.generic],
-    declared: Radiometry,
-    contract: Contract,
-    own: Mapping[str, Radiometry] | None = None,
-) -> NDArray[np.float32]:
-    """Returns digital numbers in the contract's radiometry; NaN where there is no measurement.
-
-    The only place where an offset is applied. Nodata is decided on the delivered number, before the
-    offset, so a delivered 0 stays "not observed" and a delivered 1000 under an offset of -1000 is a
-    measured zero. Numbers of one scale are joined by a shift, exactly; only bands whose scale the
-    producer sets for each scene (``Band.rescaled``) are multiplied.
-
-    Args:
-        dn: delivered numbers ``(band, y, x)`` in the contract's order, any numeric type.
-        declared: what the scene's own metadata say.
-        contract: what the model was made for.
-        own: by band, what its metadata say where that is not ``declared`` (a thermal band).
-
-    Raises:
-        BadInput: the two scales of a band differ, so that no shift of DN can join them exactly.
-    """
-    numbers = np.asarray(dn)
-    whole = np.issubdtype(numbers.dtype, np.integer)
-    bands = contract.bands
-    if len(numbers) != len(bands):
-        if own or any(band.radiometry for band in bands):
-            raise ValueError(f"{len(numbers)} layers do not fit the {len(bands)} bands of {contract.sensor}")
-        bands = (bands[0],) * len(numbers)
-    out = np.empty(numbers.shape, dtype=np.float32)
-    for number, band in enumerate(bands):
-        into: NDArray[np.float32] = out[number]
-        rule = (own or {}).get(band.name, declared)
-        # Band by band, so that each stays in the processor's cache from one line to the next.
-        layer: NDArray[np.float32] = np.asarray(numbers[number], dtype=np.float32)
-        missing = np.zeros(layer.shape, dtype=np.bool_) if whole else ~np.isfinite(layer)
-        if rule.nodata is not None:
-            missing |= layer == np.float32(rule.nodata)
-        into[...] = _joined(layer, rule, band.radiometry or contract.radiometry, band, contract.sensor)
-        if missing.any():
-            into[missing] = np.nan
-    return out
-
-
-def _joined(
-    layer: NDArray[np.float32], declared: Radiometry, wanted: Radiometry, band: Band, sensor: str
-) -> NDArray[np.float32]:
-    """Returns one band's numbers in the wanted radiometry, nodata not yet taken out."""
-    if same_scale(declared, wanted):
-        shift = declared.offset_dn - wanted.offset_dn
-        return layer + np.float32(shift if abs(shift) >= SAME_OFFSET_DN else 0.0)
-    if not band.rescaled or not 1 / SCALE_FACTOR <= declared.scale / wanted.scale <= SCALE_FACTOR:
-        raise BadInput(
-            f"{band.name} declares a scale of {declared.scale:g} per DN, {sensor} works at {wanted.scale:g}.",
-            "deliver the product as its producer distributes it, or choose the contract of the right sensor",
-        )
-    values = (layer.astype(np.float64) + declared.offset_dn) * declared.scale
-    return (values / wanted.scale - wanted.offset_dn).astype(np.float32)
-
-
-def same_scale(a: Radiometry, b: Radiometry) -> bool:
-    """Says whether a shift of DN alone joins two radiometries."""
-    return abs(a.scale - b.scale) <= 1e-9 * b.scale

@@ -15,10 +15,9 @@ from geoml_ops.core.bands import Contract, Radiometry
 from geoml_ops.core.errors import BadInput, TooLarge
 from geoml_ops.core.flow import Bundle
 from geoml_ops.core.grid import Window
-from geoml_ops.domain.delivery import misfits
 from geoml_ops.domain.tiling import BITS
 from geoml_ops.steps.answering import Model
-from geoml_ops.steps.radiometry import main_and_own
+from geoml_ops.steps.radiometry import Numbers, main_and_own, refuse_misfits, rule_of
 
 Output = Literal["layers", "probability"]
 EDGE_PX = 128
@@ -36,7 +35,8 @@ class Said:
         bands: name of each layer, in the array's order.
         scale: value per DN, one for all layers or one each.
         offset: value added after scaling, one for all layers or one each.
-        nodata: the DN that stands for "not observed"; None where nothing is said.
+        nodata: the number that stands for "not observed", beside the sensor's own; NaN where only that does; None where
+            nothing is said.
     """
 
     bands: tuple[str, ...]
@@ -58,7 +58,6 @@ class Asked:
         output: layers of a map, or probabilities.
         names: of the layers of the answer, class names for probabilities.
         answer: ``(n, layer, y, x)``, uint8 layers or float32 probabilities; filled part by part.
-        read: float32 ``(n, band, y, x)`` in the contract's radiometry, NaN where not observed; None unless it is kept.
     """
 
     model: Model
@@ -69,7 +68,6 @@ class Asked:
     output: Output
     names: tuple[str, ...]
     answer: NDArray[Any]
-    read: NDArray[np.float32] | None = None
 
     def parts(self) -> list[Part]:
         """Returns the parts that together are the request; the first one also compares the bands."""
@@ -107,7 +105,7 @@ class Part:
         object.__setattr__(self, "size_px", self.window.height * self.window.width)
 
 
-def ask(model: Model, dn: NDArray[Any], said: Said, *, output: Output = "layers", keep_read: bool = False) -> Asked:
+def ask(model: Model, dn: NDArray[Any], said: Said, *, output: Output = "layers") -> Asked:
     """Returns a request that fits its model.
 
     Args:
@@ -115,7 +113,6 @@ def ask(model: Model, dn: NDArray[Any], said: Said, *, output: Output = "layers"
         dn: ``(n, band, y, x)``, integers or floating-point numbers; nothing of it is read here.
         said: what the numbers are.
         output: ``layers`` as maps have them, or ``probability``.
-        keep_read: whether the numbers that the graph reads are kept, for the log.
 
     Raises:
         BadInput: bands, radiometry or shape do not fit the model.
@@ -128,8 +125,7 @@ def ask(model: Model, dn: NDArray[Any], said: Said, *, output: Output = "layers"
     names = bundle.classes if output == "probability" else layer_names(bundle)
     kind = np.float32 if output == "probability" else np.uint8
     room = np.empty((shape[0], len(names), *shape[1:]), kind)
-    read = np.empty((shape[0], len(order), *shape[1:]), np.float32) if keep_read else None
-    return Asked(model, dn, order, declared, own, output, names, room, read)
+    return Asked(model, dn, order, declared, own, output, names, room)
 
 
 def fit(
@@ -148,7 +144,7 @@ def fit(
         raise BadInput(f"A chip cannot hold {str(dtype)[:40]}.", "send whole or floating-point numbers")
     if len(said.bands) != shape[1]:
         raise BadInput(f"{len(said.bands)} bands are named, the array has {shape[1]} layers.", "name every layer once")
-    return _fitted(_Question(model.release.bundle, said, model.contract))
+    return _fitted(_Question(model.release.bundle, said, dtype.name, model.contract))
 
 
 def require_shape(shape: Sequence[int]) -> None:
@@ -184,6 +180,7 @@ class _Question:
 
     bundle: str
     said: Said
+    dtype: str
     contract: Contract = field(compare=False)
 
 
@@ -191,12 +188,14 @@ class _Question:
 def _fitted(question: _Question) -> tuple[tuple[int, ...], Radiometry, dict[str, Radiometry]]:
     """Returns which layers are the bands that are read, and what :func:`_declared` returns."""
     order = question.contract.order(question.said.bands)
-    return order, *_declared(question.said, order, question.contract)
+    return order, *_declared(question.said, order, question.dtype, question.contract)
 
 
-def _declared(said: Said, order: tuple[int, ...], contract: Contract) -> tuple[Radiometry, dict[str, Radiometry]]:
+def _declared(
+    said: Said, order: tuple[int, ...], dtype: str, contract: Contract
+) -> tuple[Radiometry, dict[str, Radiometry]]:
     """Returns the radiometry of the bands that are read, and by band those that differ from it."""
-    nodata = _nodata(said.nodata, contract)
+    numbers = Numbers("The chip", dtype, said.nodata)
     scales, offsets = _each("scale", said.scale, said), _each("offset", said.offset, said)
     rules: dict[str, Radiometry] = {}
     for band, at in zip(contract.bands, order, strict=True):
@@ -206,14 +205,10 @@ def _declared(said: Said, order: tuple[int, ...], contract: Contract) -> tuple[R
                 f"{band.name} declares a scale of {scale:g} and an offset of {offset:g}.", "declare a scale above 0"
             )
         # Offsets are said in the band's unit: -0.1 / 1e-4 has to come back as -1000 exactly.
-        rules[band.name] = Radiometry(scale=scale, offset_dn=round(offset / scale, 6), nodata=nodata)
-    wrong = misfits(rules, contract)
-    if wrong:
-        raise BadInput(
-            f"The chip does not fit {contract.sensor}: {'; '.join(wrong)}.",
-            "send the product's own numbers with the scale and offset its producer gives them",
-        )
-    return main_and_own(rules, contract, nodata)
+        rule = Radiometry(scale=scale, offset_dn=round(offset / scale, 6), nodata=None)
+        rules[band.name] = rule_of(numbers, rule, band, contract)
+    refuse_misfits(numbers, rules, contract)
+    return main_and_own(rules, contract)
 
 
 def _each(what: str, numbers: tuple[float, ...], said: Said) -> tuple[float, ...]:
@@ -227,19 +222,6 @@ def _each(what: str, numbers: tuple[float, ...], said: Said) -> tuple[float, ...
             f"{len(numbers)} numbers are given as {what} of {len(said.bands)} bands.", "give one, or one per band"
         )
     return numbers * len(said.bands) if len(numbers) == 1 else numbers
-
-
-def _nodata(said: float | None, contract: Contract) -> float | None:
-    """Returns the number that stands for "not observed": the sensor's, or where it has none the request's own."""
-    wanted = contract.radiometry.nodata
-    if said is not None and not np.isfinite(said):
-        said = None
-    if wanted is not None and said is not None and said != wanted:
-        raise BadInput(
-            f"The chip declares {said:g} as nodata, {contract.sensor} has {wanted:g}.",
-            f"put {wanted:g} where nothing was observed, or NaN among floating-point numbers",
-        )
-    return said if wanted is None else wanted
 
 
 def _windows(height: int, width: int) -> Iterator[Window]:

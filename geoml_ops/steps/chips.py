@@ -19,27 +19,17 @@ from geoml_ops.core.bands import Contract, Radiometry, to_contract
 from geoml_ops.core.errors import BadInput, GeomlError, Refused, TooLarge
 from geoml_ops.core.flow import Bundle
 from geoml_ops.domain.checks import spectral_check
-from geoml_ops.domain.tiling import (
-    CEILING,
-    NODATA_CLASS,
-    Answer,
-    Block,
-    Box,
-    Lattice,
-    answer_of,
-    filled,
-    joined,
-    least_probability,
-    sets,
-)
-from geoml_ops.domain.tiling.layers import packed, percent_of_threshold
+from geoml_ops.domain.tiling import Answer, Block, Box, Lattice, answer_of, filled, joined
 from geoml_ops.steps.answering import Model
 from geoml_ops.steps.asking import EDGE_PX, PART_PX, Asked, Output, Part, Said, ask, fit, layer_names, require_shape
+from geoml_ops.steps.chiplayers import put
+from geoml_ops.steps.radiometry import refuse_misdeclared
 
 __all__ = [
     "EDGE_PX",
     "PART_PX",
     "Asked",
+    "Called",
     "Output",
     "Part",
     "Read",
@@ -49,7 +39,9 @@ __all__ = [
     "call",
     "classify_chips",
     "fit",
+    "keep",
     "layer_names",
+    "numbers_of",
     "read",
     "require_shape",
 ]
@@ -77,6 +69,21 @@ class Read:
     errors: dict[int, GeomlError]
 
 
+@dataclass(frozen=True, eq=False)
+class Called:
+    """Parts that the graph was asked about.
+
+    Attributes:
+        ready: what it was asked.
+        said: by position in the parts an answer, None where nothing was observed, and the part's place in its batch.
+        errors: by position, why a part cannot be answered.
+    """
+
+    ready: Read
+    said: dict[int, tuple[Answer | None, int]]
+    errors: dict[int, GeomlError]
+
+
 def read(parts: Sequence[Part]) -> Read:
     """Returns parts of one key in their model's bands and radiometry; what is wrong with one stays with that one."""
     found = Read(parts, {}, {})
@@ -88,29 +95,46 @@ def read(parts: Sequence[Part]) -> Read:
     return found
 
 
-def call(ready: Read, *, look: Look | None = None) -> list[GeomlError | None]:
-    """Answers parts in one call, singly where that fails; returns for each what went wrong, None where nothing did.
+def call(ready: Read) -> Called:
+    """Returns what the graph says of parts in one call, singly where that fails."""
+    found, places = Called(ready, {}, dict(ready.errors)), list(ready.around)
+    failed = _ask_graph(found, places) if places else None
+    if failed is not None and len(places) > 1:
+        for at in places:
+            alone = _ask_graph(found, [at])
+            if alone is not None:
+                found.errors[at] = alone
+    elif failed is not None:
+        found.errors[places[0]] = failed
+    return found
+
+
+def keep(called: Called, *, look: Look | None = None) -> list[GeomlError | None]:
+    """Writes what was said of parts into the answers of their requests; returns what went wrong with each of them.
 
     Args:
-        ready: parts, whose answers are written into those of their requests.
+        called: parts, and what was said of them.
         look: is shown the model and what it read of a part, ``(band, y, x)`` with its halo.
     """
-    errors, places = dict(ready.errors), list(ready.around)
-    if places:
+    errors, ready = dict(called.errors), called.ready
+    for at, (said, number) in called.said.items():
         try:
-            _call([ready.parts[at] for at in places], list(ready.around.values()))
+            part = ready.parts[at]
+            # What overlapping tiles say was joined without anything around it.
+            overlaps = part.asked.model.bundle.overlap_px > 0
+            core = _ALL if overlaps else Box.of(part.window).within(_needed(part))
+            put(part, said, number, core)
         except (GeomlError, MemoryError) as error:
-            alone = len(places) == 1
-            failed = {at: _named(error) if alone else _alone(ready.parts[at], ready.around[at]) for at in places}
-            errors |= {at: why for at, why in failed.items() if why is not None}
-        if look is not None:
-            look(ready.parts[places[0]].asked.model, ready.around[places[0]])
+            errors[at] = _named(error)
+    if look is not None and ready.around:
+        first = next(iter(ready.around))
+        look(ready.parts[first].asked.model, ready.around[first])
     return [errors.get(at) for at in range(len(ready.parts))]
 
 
 def answer(parts: Sequence[Part], *, look: Look | None = None) -> list[GeomlError | None]:
-    """Reads and answers parts of one key, see :func:`read` and :func:`call`."""
-    return call(read(parts), look=look)
+    """Reads and answers parts of one key, see :func:`read`, :func:`call` and :func:`keep`."""
+    return keep(call(read(parts)), look=look)
 
 
 def classify_chips(model: Model, dn: NDArray[Any], said: Said, *, output: Output = "layers") -> Asked:
@@ -126,6 +150,17 @@ def classify_chips(model: Model, dn: NDArray[Any], said: Said, *, output: Output
         if error is not None:
             raise error
     return asked
+
+
+def numbers_of(asked: Asked, number: int, every: int = 1) -> NDArray[np.float32]:
+    """Returns what the graph reads of one chip, ``(band, y, x)``: the contract's radiometry, NaN where not observed.
+
+    Args:
+        asked: a request.
+        number: of the chip in it.
+        every: so many rows and columns further comes the next one that is returned.
+    """
+    return _contracted(asked, asked.dn[number][:, ::every, ::every])
 
 
 def _contracted(asked: Asked, dn: NDArray[Any]) -> NDArray[np.float32]:
@@ -144,10 +179,7 @@ def _read(part: Part) -> NDArray[np.float32]:
     wanted = _needed(part)
     there = wanted.common(chip)
     assert there is not None
-    found = _contracted(asked, asked.dn[part.number][:, *there.within(chip)])
-    if asked.read is not None:
-        asked.read[part.number][:, *part.window.slices()] = found[:, *Box.of(part.window).within(there)]
-    return filled(found, there, wanted)
+    return filled(_contracted(asked, asked.dn[part.number][:, *there.within(chip)]), there, wanted)
 
 
 def _needed(part: Part) -> Box:
@@ -171,7 +203,9 @@ def _compare(asked: Asked) -> None:
     # At least one place of each chip, whatever their number; then chips themselves are left out.
     picked = chips[:: max(1, n // COMPARED_PLACES), :, ::every, :, ::every]
     flat = picked.transpose(1, 0, 2, 3, 4, 5).reshape(bands, -1, picked.shape[4] * edge)
-    check = spectral_check(_contracted(asked, flat), contract, _plain(_Known(asked.model.release.bundle, contract)))
+    seen = _contracted(asked, flat)
+    refuse_misdeclared(seen, contract, asked.declared, asked.own)
+    check = spectral_check(seen, contract, _plain(_Known(asked.model.release.bundle, contract)))
     if check.blocking and not check.passed:
         raise BadInput(check.sentence, "name every band of the array after what it holds")
 
@@ -189,20 +223,23 @@ def _plain(known: _Known) -> dict[str, Radiometry]:
     return {name: contract.radiometry_of(name).model_copy(update={"nodata": None}) for name in contract.names}
 
 
-def _call(parts: Sequence[Part], around: Sequence[NDArray[np.float32]]) -> None:
-    """Answers parts of one key in one call; of bundles whose tiles overlap in one call per tile."""
-    model = parts[0].asked.model
+def _ask_graph(found: Called, places: Sequence[int]) -> GeomlError | None:
+    """Asks about some parts of one key in one call, about tiles that overlap in one each; returns what went wrong."""
+    try:
+        found.said.update(_said(found.ready, places))
+    except (GeomlError, MemoryError) as error:
+        return _named(error)
+    return None
+
+
+def _said(ready: Read, places: Sequence[int]) -> dict[int, tuple[Answer | None, int]]:
+    model, around = ready.parts[places[0]].asked.model, [ready.around[at] for at in places]
     if model.bundle.overlap_px:
-        for part, own in zip(parts, around, strict=True):
-            _keep(part, _blended(part, own), 0)
-        return
-    dn = around[0][np.newaxis] if len(around) == 1 else np.stack(around)
-    said = model.run(dn)
+        return {at: (_blended(ready.parts[at], own), 0) for at, own in zip(places, around, strict=True)}
+    said = model.run(around[0][np.newaxis] if len(around) == 1 else np.stack(around))
     if said.probability.shape[2:] != around[0].shape[1:]:
         raise Refused(f"Asked about {around[0].shape[1:]} pixels, the graph answered {said.probability.shape[2:]}.")
-    core = Box.of(parts[0].window).within(_needed(parts[0]))
-    for at, part in enumerate(parts):
-        _keep(part, said, at, core)
+    return {at: (said, number) for number, at in enumerate(places)}
 
 
 def _blended(part: Part, dn: NDArray[np.float32]) -> Answer | None:
@@ -217,60 +254,7 @@ def _blended(part: Part, dn: NDArray[np.float32]) -> Answer | None:
     return joined(found, Box.of(part.window), lattice.reach_px) if found else None
 
 
-def _alone(part: Part, around: NDArray[np.float32]) -> GeomlError | None:
-    try:
-        _call([part], [around])
-    except (GeomlError, MemoryError) as error:
-        return _named(error)
-    return None
-
-
 def _named(error: GeomlError | MemoryError) -> GeomlError:
     if isinstance(error, GeomlError):
         return error
     return TooLarge("There is not enough memory to answer this chip now.", "send smaller chips")
-
-
-def _keep(part: Part, said: Answer | None, at: int, core: tuple[slice, slice] = _ALL) -> None:
-    """Writes the answer about a part, one of a batch, into the answer of its request."""
-    asked = part.asked
-    room = asked.answer[part.number][:, *part.window.slices()]
-    if said is None:
-        room[...] = 0 if asked.output == "probability" else NODATA_CLASS
-        return
-    probability = said.probability[at][:, *core]
-    if asked.output == "probability":
-        room[...] = probability
-        return
-    best, codes = _best(probability)
-    room[0], room[1] = codes, np.rint(best * np.float32(100))
-    if len(room) > 2:
-        _keep_trust(room, asked.model.bundle, probability, said, (at, 0, *core))
-    known = said.valid[at, 0][core].astype(np.bool_)
-    if not known.all():
-        room[:, ~known] = NODATA_CLASS
-
-
-def _keep_trust(
-    room: NDArray[np.uint8], bundle: Bundle, probability: NDArray[np.float32], said: Answer, at: tuple[Any, ...]
-) -> None:
-    """Writes how far an answer may be trusted, 255 where the model does not know."""
-    room[2:] = NODATA_CLASS
-    if bundle.conformal is not None:
-        # A chip has no place on the ground, so the quantiles of all ground hold.
-        quantiles = np.array([bundle.conformal.quantiles[name] for name in bundle.classes])
-        member = sets(probability, least_probability(quantiles)[:, np.newaxis, np.newaxis])
-        room[2], room[5:] = np.minimum(member.sum(axis=0), CEILING), packed(member)
-    if bundle.applicability is not None and said.dissimilarity is not None and said.density is not None:
-        far = said.dissimilarity[at]
-        room[3] = percent_of_threshold(far, bundle.applicability.threshold, np.ones(far.shape, np.bool_))
-        room[4] = np.clip(np.floor(np.nan_to_num(said.density[at])), 0, CEILING)
-
-
-def _best(probability: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Returns the largest probability ``(y, x)`` and the first class that has it, sooner than numpy's argmax does."""
-    best = probability.max(axis=0)
-    codes = np.zeros(best.shape, np.uint8)
-    for code in range(len(probability) - 1, -1, -1):
-        np.copyto(codes, np.uint8(code), where=probability[code] == best)
-    return best, codes

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,9 +26,10 @@ from geoml_ops.platform.log import logger
 from geoml_ops.platform.space import is_full
 from geoml_ops.steps.answering import Model, champion, entry_of, last_champion, load
 from geoml_ops.steps.findings import SKETCH_PX, Findings, column_names
+from geoml_ops.steps.looking import Early, looked_at
 from geoml_ops.steps.mapping import TILE_PX, Budget, Mapper, Progress, plan_pass, run_pass, shown
 from geoml_ops.steps.places import Places
-from geoml_ops.steps.radiometry import refuse_exchanged
+from geoml_ops.steps.radiometry import refuse_exchanged, refuse_misdeclared
 from geoml_ops.steps.requests import (
     Request,
     chosen,
@@ -39,7 +40,7 @@ from geoml_ops.steps.requests import (
     said_name,
     tags,
 )
-from geoml_ops.steps.sources import Source, looked_at
+from geoml_ops.steps.sources import Source
 from geoml_ops.steps.thinning import PICTURE_PX, Picture
 
 __all__ = [
@@ -159,49 +160,61 @@ def _answered(places: Places, journal: MapJournal, request: Request, how: _How) 
 
 
 def _made(places: Places, journal: MapJournal, request: Request, how: _How) -> Prediction:
-    model, source, bundle = request.model, request.source, request.model.bundle
-    home, grid = PredictionLog(places.predictions).home(request.id), source.grid
-    picture = Picture(grid.shape, bundle.contract)
-    plan = plan_pass(source, bundle, journal.layout, how.budget, picture.nbytes)
-    mapper = Mapper(source, bundle, model.run, journal.layout, picture=picture, remembered_bytes=plan.remembered_bytes)
-    findings = Findings(bundle)
-    for notes in journal.notes():
-        findings.add(notes)
-    shown(mapper, picture, journal.layout.blocks[: journal.n_done], plan)
-    with _looking(source, how) as cancelled:
-        run_pass(journal, mapper, plan, findings, progress=how.progress, cancelled=cancelled)
-    if not findings.n_known:
-        raise BadInput(
-            f"None of the {findings.n_px} pixels was observed in all of {', '.join(bundle.contract.names)}; no map.",
-            f"check the raster's nodata value ({_said(source.declared.nodata)}) and that the area was imaged",
-        )
+    bundle, home = request.model.bundle, PredictionLog(places.predictions).home(request.id)
+    picture = Picture(request.source.grid.shape, bundle.contract)
+    findings = _passed(journal, request, picture, how)
     # What the first answer said about its origin stays, so that a repaired file has the same bytes.
     shelf = Shelf(places.nouns)
     earlier = _kept(shelf, request.id)
     scenes = earlier.scenes if earlier else request.scenes
-    with ThreadPoolExecutor(1, thread_name_prefix="drawing") as aside:
-        drawn = aside.submit(picture.write, home / PICTURE)
-        journal.finish(home / MAP, tags(request, scenes) | meaning(bundle))
-        drawn.result()
+    with ThreadPoolExecutor(1, thread_name_prefix="telling") as aside:
+        told = aside.submit(_told, home, picture, findings)
+        sha256 = journal.finish(home / MAP, tags(request, scenes) | meaning(bundle))
+        told.result()
     write_attributes(
         home / MAP,
         names=bundle.classes,
         colours=bundle.colours,
         counts=findings.class_counts,
-        pixel_m=grid.pixel_m,
+        pixel_m=request.source.grid.pixel_m,
         values=bundle.values or None,
     )
-    write_json(home / SKETCHES, findings.columns(column_names(bundle)))
-    write_text(home / TALLIES, json.dumps(findings.tallies, separators=(",", ":")))
     said = earlier.source_name if earlier else request.name or said_name(shelf, scenes)
-    return shelf.put(_prediction(request, findings, home, scenes, said))
+    return shelf.put(_prediction(request, findings, (_file(home / MAP, sha256), _file(home / SKETCHES)), scenes, said))
+
+
+def _passed(journal: MapJournal, request: Request, picture: Picture, how: _How) -> Findings:
+    """Commits all blocks of a map; returns what was found in them."""
+    source, bundle, layout = request.source, request.model.bundle, journal.layout
+    plan = plan_pass(source, bundle, layout, how.budget, picture.nbytes)
+    mapper = Mapper(source, bundle, request.model.run, layout, picture=picture, remembered_bytes=plan.remembered_bytes)
+    findings = Findings(bundle)
+    for notes in journal.notes():
+        findings.add(notes)
+    shown(mapper, picture, layout.blocks[: journal.n_done], plan)
+    early = Early(source.grid.shape, layout.block_px, plan.early_bytes)
+    with _looking(source, early, how) as cancelled:
+        run_pass(journal, mapper, plan, findings, progress=how.progress, cancelled=cancelled, early=early)
+    if not findings.n_known:
+        raise BadInput(
+            f"None of the {findings.n_px} pixels was observed in all of {', '.join(bundle.contract.names)}; no map.",
+            f"check the raster's nodata value ({_said(source.declared.absent)}) and that the area was imaged",
+        )
+    return findings
+
+
+def _told(home: Path, picture: Picture, findings: Findings) -> None:
+    """Writes what lies beside a map."""
+    picture.write(home / PICTURE)
+    write_json(home / SKETCHES, findings.columns(column_names(findings.bundle)))
+    write_text(home / TALLIES, json.dumps(findings.tallies, separators=(",", ":")))
 
 
 @contextmanager
-def _looking(source: Source, how: _How) -> Iterator[Callable[[], bool]]:
+def _looking(source: Source, early: Early, how: _How) -> Iterator[Callable[[], bool]]:
     """Looks at a raster beside the pass; yields what asks whether to stop, and raises once the raster is refused."""
     with ThreadPoolExecutor(1, thread_name_prefix="looking") as aside:
-        seen = aside.submit(lambda: refuse_exchanged(looked_at(source), source.carried))
+        seen = aside.submit(_look, source, early)
 
         def cancelled() -> bool:
             if seen.done():
@@ -212,8 +225,14 @@ def _looking(source: Source, how: _How) -> Iterator[Callable[[], bool]]:
         seen.result()
 
 
+def _look(source: Source, early: Early) -> None:
+    seen = looked_at(source, early)
+    refuse_misdeclared(seen, source.carried, source.declared, source.own)
+    refuse_exchanged(seen, source.carried)
+
+
 def _prediction(
-    request: Request, findings: Findings, home: Path, scenes: tuple[str, ...], said_name: str
+    request: Request, findings: Findings, files: tuple[FileRef, FileRef], scenes: tuple[str, ...], said_name: str
 ) -> Prediction:
     model, path = request.model, request.path
     return Prediction(
@@ -227,8 +246,8 @@ def _prediction(
         covariates=tuple(covariate.id for covariate in request.beside.covariates),
         declared=request.source.declared,
         grid=request.source.grid,
-        map=_file(home / MAP),
-        sketches=_file(home / SKETCHES),
+        map=files[0],
+        sketches=files[1],
         valid_share=findings.valid_share,
         class_shares=findings.class_shares,
         mean_confidence=findings.mean_confidence,
@@ -239,8 +258,8 @@ def _prediction(
     )
 
 
-def _said(number: float | None) -> str:
-    return "none" if number is None else f"{number:g}"
+def _said(absent: Sequence[float]) -> str:
+    return " and ".join(f"{number:g}" for number in absent) or "none"
 
 
 def _kept(shelf: Shelf, prediction_id: str) -> Prediction | None:
@@ -259,5 +278,6 @@ def _earlier(shelf: Shelf, log: PredictionLog, prediction_id: str) -> Prediction
     return found if all(path.exists() and sha256_of(path) == sha256 for path, sha256 in wanted) else None
 
 
-def _file(path: Path) -> FileRef:
-    return FileRef(path=f"{path.parent.name}/{path.name}", sha256=sha256_of(path), size=path.stat().st_size)
+def _file(path: Path, sha256: str = "") -> FileRef:
+    sha256 = sha256 or sha256_of(path)
+    return FileRef(path=f"{path.parent.name}/{path.name}", sha256=sha256, size=path.stat().st_size)

@@ -6,6 +6,7 @@ A map that goes on after a kill reads them again, so that its statistics are the
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,15 +16,15 @@ from numpy.typing import NDArray
 
 from geoml_ops.core.flow import Bundle
 from geoml_ops.core.grid import Grid, Window
-from geoml_ops.domain.sketch import Columns, Ordered, class_counts, ordered, sketch_tile, sketch_tiles
-from geoml_ops.domain.tiling import Layers
+from geoml_ops.domain.sketch import Columns, Row, answers_of, class_counts, ordered, place_of, sketch_tile, tile_columns
+from geoml_ops.domain.tiling import Layers, nothing
+from geoml_ops.steps.sources import Pixels
 from geoml_ops.steps.swaths import evenly
-from geoml_ops.steps.tallies import counted, tally_of
+from geoml_ops.steps.tallies import Seen, counted, tally_of
 
 SKETCH_PX = 128
 MOST_TILES = 4096
 """Tiles of one raster that are sketched; more of them are spread evenly over it."""
-Row = list[float | None]
 
 
 @dataclass(frozen=True)
@@ -57,19 +58,17 @@ class Tiles:
         ]
 
 
-def notes_of(
-    window: Window, dn: NDArray[np.float32], layers: Layers | None, tiles: Tiles, grid: Grid, bundle: Bundle
-) -> bytes:
+def notes_of(pixels: Pixels, layers: Layers | None, tiles: Tiles, grid: Grid, bundle: Bundle) -> bytes:
     """Returns what was found in a block, as JSON.
 
     Args:
-        window: the block.
-        dn: its pixels ``(band, y, x)``.
+        pixels: of the block.
         layers: its answers; None where nothing was observed.
         tiles: which ones are sketched.
         grid: of the raster.
         bundle: what answered.
     """
+    window = pixels.window
     found: dict[str, Any] = {"n_px": window.width * window.height}
     if layers is not None:
         known = layers.known
@@ -81,13 +80,21 @@ def notes_of(
         found["outside"] = None if outside is None else int(np.count_nonzero(outside))
         found["sets"] = None if layers.set_size is None else int(layers.set_size[known].sum(dtype=np.int64))
     found["tiles"], found["tallies"] = [], []
-    for place in tiles.within(window):
-        tile, here = _part(place, window)
-        in_order, on = ordered(dn[:, *here]), grid.inside(tile)
-        found["tiles"].append([*place, *_sketch(dn[:, *here], layers, here, on, bundle, in_order)])
-        if place in tiles.tallied:
-            found["tallies"].append([*place, tally_of(dn, layers, here, on, bundle, in_order=in_order)])
+    for at in tiles.within(window):
+        tile, here = _part(at, window)
+        seen = _seen(pixels, layers, here, grid.inside(tile), bundle)
+        found["tiles"].append([*at, *_sketch(seen, bundle)])
+        if at in tiles.tallied:
+            found["tallies"].append([*at, tally_of(seen, bundle)])
     return json.dumps(found, separators=(",", ":")).encode()
+
+
+def _seen(pixels: Pixels, layers: Layers | None, here: tuple[slice, slice], grid: Grid, bundle: Bundle) -> Seen:
+    """Returns a tile of a block and what both its sketch and its counts need."""
+    dn = pixels.dn[:, *here]
+    in_order = ordered(dn if pixels.whole is None else pixels.whole[:, *here])
+    part = nothing(grid.shape) if layers is None else layers.part(here)
+    return Seen(place_of(grid), dn, in_order, part, answers_of(part.classes, len(bundle.classes)))
 
 
 def _part(place: tuple[int, int], window: Window) -> tuple[Window, tuple[slice, slice]]:
@@ -105,33 +112,14 @@ def _part(place: tuple[int, int], window: Window) -> tuple[Window, tuple[slice, 
     )
 
 
-def _sketch(
-    dn: NDArray[np.float32],
-    layers: Layers | None,
-    here: tuple[slice, slice],
-    grid: Grid,
-    bundle: Bundle,
-    in_order: Ordered | None,
-) -> Row:
-    row = sketch_tile(
-        dn,
-        bundle.contract.names,
-        grid,
-        in_order,
-        classes=np.full(grid.shape, 255, dtype=np.uint8) if layers is None else layers.classes[here],
-        confidence=np.full(grid.shape, np.nan, dtype=np.float32) if layers is None else layers.confidence[here],
-        class_names=bundle.classes,
-    )
-    said = list(row.values())
-    return [*said, _outside(layers, here)] if bundle.applicability is not None else said
+def _sketch(seen: Seen, bundle: Bundle) -> Row:
+    said = sketch_tile(seen.dn, seen.place, seen.in_order, answers=seen.answers, confidence=seen.layers.confidence)
+    return [*said, _outside(seen)] if bundle.applicability is not None else said
 
 
-def _outside(layers: Layers | None, here: tuple[slice, slice]) -> float | None:
-    outside = None if layers is None else layers.outside
-    if layers is None or outside is None:
-        return None
-    known = layers.known[here]
-    return round(float(outside[here][known].mean()), 6) if known.any() else None
+def _outside(seen: Seen) -> float | None:
+    outside, answers = seen.layers.outside, seen.answers
+    return None if outside is None or not answers.n else round(float(outside[answers.known].mean()), 6)
 
 
 @dataclass
@@ -151,7 +139,7 @@ class Findings:
     _confidence: float = 0.0
     _outside: int = 0
     _sets: int = 0
-    _tiles: list[tuple[int, int, Row]] = field(default_factory=list)
+    _tiles: list[tuple[int, int, NDArray[np.float64]]] = field(default_factory=list)
     _tallies: list[tuple[int, int, dict[str, Any]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -161,7 +149,8 @@ class Findings:
         """Adds those of the next block."""
         found = json.loads(notes)
         self.n_px += found["n_px"]
-        self._tiles += [(row, col, said) for row, col, *said in found["tiles"]]
+        # Thousands of tiles stay until the end: as arrays, a quarter of what lists of numbers take.
+        self._tiles += [(row, col, np.array(said, dtype=np.float64)) for row, col, *said in found["tiles"]]
         self._tallies += [(row, col, said) for row, col, said in found.get("tallies", ())]
         if "known" in found:
             self.n_known += found["known"]
@@ -209,20 +198,12 @@ class Findings:
     def columns(self, names: Sequence[str]) -> Columns:
         """Returns the sketched tiles, row by row over the raster, in columns of these names."""
         rows = [said for _, _, said in sorted(self._tiles, key=lambda tile: tile[:2])]
-        return {name: [row[at] for row in rows] for at, name in enumerate(names)}
+        return {
+            name: [None if math.isnan(row[at]) else float(row[at]) for row in rows] for at, name in enumerate(names)
+        }
 
 
 def column_names(bundle: Bundle) -> tuple[str, ...]:
     """Returns what the columns of a model's sketches are called, in order."""
-    grid = Grid(crs="EPSG:32601", left=0.0, top=1.0, pixel_m=1.0, width=1, height=1)
-    nothing = np.full((len(bundle.contract.names), 1, 1), np.nan, dtype=np.float32)
-    columns = sketch_tiles(
-        nothing,
-        bundle.contract.names,
-        grid,
-        SKETCH_PX,
-        classes=np.full((1, 1), 255, dtype=np.uint8),
-        confidence=np.full((1, 1), np.nan, dtype=np.float32),
-        class_names=bundle.classes,
-    )
-    return (*columns, "outside_share") if bundle.applicability is not None else tuple(columns)
+    columns = tile_columns(bundle.contract.names, bundle.classes)
+    return (*columns, "outside_share") if bundle.applicability is not None else columns

@@ -184,9 +184,6 @@ def _header(delivery: Delivery, layer: Layer, band: Band, contract: Contract) ->
             raise BadInput(f"{path.name} holds {facts.n_bands} bands; {band.name} should be band {position + 1}.")
         if facts.dtype != contract.dtype:
             raise BadInput(f"{path.name} holds {facts.dtype} numbers, {contract.sensor} has {contract.dtype}.")
-        wanted = contract.radiometry.nodata
-        if facts.nodata is not None and wanted is not None and facts.nodata != wanted:
-            raise BadInput(f"{path.name} declares {facts.nodata:g} as nodata, {contract.sensor} has {wanted:g}.")
         refuse_other_band(path.name, facts, position, band, contract)
         return {
             "crs": facts.grid.crs,

@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from geoml_ops.adapters import raster
 from geoml_ops.adapters.predictions import KEPT, MAP, PredictionLog, Row, is_drawn, keep
 from geoml_ops.core.flow import Prediction
+from geoml_ops.steps.chips import Asked, numbers_of
 from geoml_ops.steps.places import Places
 
 
-def keep_chips(
-    places: Places, rows: Sequence[Row], dn: NDArray[np.float32], layers: Mapping[str, NDArray[np.uint8]], share: float
-) -> int:
-    """Keeps the chips of a request that are drawn, with their answers; returns how many.
+def keep_chips(places: Places, rows: Sequence[Row], asked: Asked, share: float) -> int:
+    """Keeps the chips of a request that are drawn, in the contract's radiometry, with their answers; returns how many.
 
     Args:
         places: where they are kept.
         rows: of the request, its own first.
-        dn: ``(n, band, y, x)`` in the contract's radiometry.
-        layers: ``(n, y, x)`` by name, as in maps.
+        asked: the request, which was answered in layers.
         share: of all chips, how many are kept (0 to 1).
     """
     request = rows[0]
     names = ("request", "bundle", "graph_sha256", "model", "number", "sensor", "bands", "classes")
     told = {**{name: getattr(request, name) for name in names}, "at": request.at.astimezone(UTC).isoformat()}
-    drawn = [number for number in range(len(dn)) if is_drawn(request.request, str(number), share)]
+    drawn = [number for number in range(len(asked.dn)) if is_drawn(request.request, str(number), share)]
     for number in drawn:
-        arrays = {"dn": dn[number], **{name: layer[number] for name, layer in layers.items()}}
+        layers = dict(zip(asked.names, asked.answer[number], strict=True))
+        arrays = {"dn": numbers_of(asked, number), **layers}
         keep(_folder(places, request.at), f"{request.request}-{number}", arrays, {**told, "tile": number})
     return len(drawn)
 

@@ -28,13 +28,16 @@ from geoml_ops.domain.tiling import (
     Layers,
     Least,
     Run,
+    Spread,
     answer_of,
     classify_block,
     least_over,
 )
+from geoml_ops.steps.crew import Crew
 from geoml_ops.steps.findings import Findings, Tiles, notes_of
+from geoml_ops.steps.looking import Early
 from geoml_ops.steps.remembering import Remembered
-from geoml_ops.steps.sources import Source
+from geoml_ops.steps.sources import Pixels, Source
 from geoml_ops.steps.swaths import Course, Swath, course, reading
 from geoml_ops.steps.thinning import Picture
 
@@ -43,7 +46,7 @@ Progress = Callable[[int, int], None]
 TILE_PX = 128
 GRAPH_NUMBERS = 96
 """Float32 numbers per pixel of a tile that a graph is taken to hold while it runs, beside its input."""
-_READING_SHARE, _REMEMBERED_SHARE = 0.5, 0.25
+_READING_SHARE, _REMEMBERED_SHARE, _EARLY_SHARE = 0.5, 0.25, 0.5
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,14 @@ class Pass:
         threads: blocks that are answered at a time.
         waiting: blocks in work or waiting for their turn, at most.
         remembered_bytes: of answers of overlapping tiles.
+        early_bytes: of blocks that may be read before their turn.
     """
 
     way: Course
     threads: int
     waiting: int
     remembered_bytes: int
+    early_bytes: int = 0
 
 
 def lattice_of(bundle: Bundle) -> Lattice:
@@ -100,12 +105,13 @@ def plan_pass(source: Source, bundle: Bundle, layout: MapLayout, budget: Budget,
         chunking = replace(chunking, dtype="float32")  # covariates are
     height, width = (min(edge + 2 * lattice.around_px, side) for side in source.grid.shape)
     total = max(int(budget.memory_mb * 2**20) - held_bytes, 0)
+    nested = chunking.divides(edge) and lattice.around_px == 0 and len(source.parts) == 1
     way = course(
         (height, width),
         source.grid.width,
         n_bands,
         chunking,
-        nested=chunking.divides(edge) and lattice.around_px == 0 and len(source.parts) == 1,
+        nested=nested,
         budget_bytes=int(_READING_SHARE * total),
         threads=max(1, budget.threads // 2),
     )
@@ -116,7 +122,9 @@ def plan_pass(source: Source, bundle: Bundle, layout: MapLayout, budget: Budget,
     remembered = int(_REMEMBERED_SHARE * total) if lattice.overlap_px else 0
     room = (total - way.nbytes - way.cache_bytes - remembered) // max(block, 1)
     threads = max(1, min(budget.threads, room))
-    return Pass(way, threads, max(1, min(2 * threads, room)), remembered)
+    waiting = max(1, min(2 * threads, room))
+    left = total - way.nbytes - way.cache_bytes - remembered - waiting * block
+    return Pass(way, threads, waiting, remembered, max(0, int(_EARLY_SHARE * left)) if nested else 0)
 
 
 class Mapper:
@@ -151,15 +159,32 @@ class Mapper:
         """Returns what a block needs of the raster."""
         return self.source.inside(self.lattice.needed(window, self.source.grid.shape))
 
-    def answered(self, window: Window, swath: Swath) -> tuple[NDArray[np.float32], Layers | None]:
+    def answered(self, window: Window, swath: Swath, spread: Spread = map) -> tuple[Pixels, Layers | None]:
         """Returns the numbers of a block and what the model says of them; None where nothing was observed."""
-        box = self.lattice.needed(window, self.source.grid.shape)
-        block = Block(window, self.source.grid.shape, self.source.dn(swath, box), box)
+        pixels, block = self._read(window, swath)
+        return pixels, self._answered(block, spread)
 
+    def packed(
+        self, journal: MapJournal, index: int, window: Window, swath: Swath, crew: Crew
+    ) -> tuple[Encoded, bytes]:
+        """Returns a block as its journal keeps it, and its notes."""
+        pixels, block = self._read(window, swath)
+        if self._picture is not None and self._picture.take(window, pixels.dn):
+            crew.later(self._picture.draw)
+        layers = self._answered(block, crew.spread)
+        notes = notes_of(pixels, layers, self._tiles, self.source.grid, self.bundle)
+        return journal.encode(index, self._bands(window, layers), notes), notes
+
+    def _read(self, window: Window, swath: Swath) -> tuple[Pixels, Block]:
+        box = self.lattice.needed(window, self.source.grid.shape)
+        numbers = self.source.numbers(swath, box)
+        return numbers.of(window), Block(window, self.source.grid.shape, numbers.dn, box)
+
+    def _answered(self, block: Block, spread: Spread) -> Layers | None:
         def ask(cell: Box) -> Answer | None:
             return self._memory.get(cell, lambda: answer_of(cell, block, self.lattice, self._run))
 
-        layers = classify_block(
+        return classify_block(
             block,
             self.lattice,
             self._run,
@@ -167,16 +192,8 @@ class Mapper:
             least=self._least,
             every_class=any(name.startswith(cog.PROBABILITY) for name in self.layout.bands),
             ask=ask,
+            spread=spread,
         )
-        return block.core, layers
-
-    def packed(self, journal: MapJournal, index: int, window: Window, swath: Swath) -> tuple[Encoded, bytes]:
-        """Returns a block as its journal keeps it, and its notes."""
-        dn, layers = self.answered(window, swath)
-        notes = notes_of(window, dn, layers, self._tiles, self.source.grid, self.bundle)
-        if self._picture is not None:
-            self._picture.take(window, dn)
-        return journal.encode(index, self._bands(window, layers), notes), notes
 
     def _bands(self, window: Window, layers: Layers | None) -> NDArray[np.uint8]:
         names = self.layout.bands
@@ -196,6 +213,7 @@ def run_pass(
     *,
     progress: Progress | None = None,
     cancelled: Callable[[], bool] | None = None,
+    early: Early | None = None,
 ) -> None:
     """Answers and commits all blocks that a journal lacks.
 
@@ -206,6 +224,7 @@ def run_pass(
         findings: of the blocks before; those of each new one are added.
         progress: called with the pixels that are done, and all of them.
         cancelled: asked between blocks whether nobody wants the map any more.
+        early: blocks that were read before their turn.
 
     Raises:
         BadInput: the raster cannot be read.
@@ -216,16 +235,17 @@ def run_pass(
     waiting: deque[Future[tuple[Encoded, bytes]]] = deque()
     boxes = (mapper.needed(window) for window in todo)
     with (
-        reading(mapper.source.parts, mapper.source.limits, boxes, plan.way) as swaths,
+        reading(mapper.source.parts, mapper.source.limits, boxes, plan.way, early) as swaths,
         ThreadPoolExecutor(plan.threads, thread_name_prefix="answering") as pool,
     ):
+        crew = Crew(pool, plan.threads)
         try:
             for index, window in enumerate(todo, start=journal.n_done):
                 if len(waiting) >= plan.waiting:
                     _keep(journal, waiting.popleft(), findings, mapper.source.grid, progress)
                 _go_on(cancelled)
                 swath = swaths.holding(mapper.needed(window))
-                waiting.append(pool.submit(mapper.packed, journal, index, window, swath))
+                waiting.append(pool.submit(mapper.packed, journal, index, window, swath, crew))
             while waiting:
                 _keep(journal, waiting.popleft(), findings, mapper.source.grid, progress)
                 _go_on(cancelled)
@@ -265,4 +285,4 @@ def shown(mapper: Mapper, picture: Picture, windows: Sequence[Window], plan: Pas
     boxes = (Box.of(window) for window in windows)
     with reading(mapper.source.parts, mapper.source.limits, boxes, plan.way) as swaths:
         for window in windows:
-            picture.take(window, mapper.source.dn(swaths.holding(Box.of(window)), Box.of(window)))
+            picture.take(window, mapper.source.numbers(swaths.holding(Box.of(window)), Box.of(window)).dn)

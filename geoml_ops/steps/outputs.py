@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,8 @@ from geoml_ops.steps.items import described
 from geoml_ops.steps.places import Places
 
 HECTARE_M2 = 10_000.0
+_MOST_ITEM_BYTES = 16 << 20
+_MADE_HERE = re.compile(r"prediction-[0-9a-f]{16}")
 _ROLES = {".gpkg": "outlines", ".fgb": "flatgeobuf"}
 
 
@@ -134,6 +138,23 @@ def item(places: Places, prediction: Prediction, out: Path, *beside: Path) -> Pa
     path = out.with_suffix(".json")
     write_json(path, content)
     return path
+
+
+def is_item(path: Path) -> bool:
+    """Says whether a file is the STAC item of a map, which may be written anew; also where there is none."""
+    if not path.exists():
+        return True
+    try:
+        if not path.is_file() or path.stat().st_size > _MOST_ITEM_BYTES:
+            return False
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return (
+        isinstance(content, dict)
+        and (content.get("type"), "stac_version" in content) == ("Feature", True)
+        and bool(_MADE_HERE.fullmatch(str(content.get("id"))))
+    )
 
 
 def _map(places: Places, prediction: Prediction) -> Path:

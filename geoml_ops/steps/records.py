@@ -13,23 +13,22 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from geoml_ops.adapters import cog
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.predictions import SKETCHES, TALLIES, PredictionLog, Row
 from geoml_ops.core.errors import GeomlError, NotFound
 from geoml_ops.core.flow import Bundle, Prediction, Scene
-from geoml_ops.domain.sketch import Columns, Tally, bins_of, tally, tally_from, total
+from geoml_ops.domain.sketch import Columns, Tally, bins_of, tally_from, total
 from geoml_ops.platform.files import read_json, write_json
 from geoml_ops.platform.locks import only_one
 from geoml_ops.platform.log import logger
-from geoml_ops.steps.answering import Model
 from geoml_ops.steps.places import Places
 
 Kind = Literal["raster", "job"]
 REGION_M = 100_000.0
-MOST_CHIPS, MOST_PX = 64, 1 << 14
-"""Chips of one request that get a row, and their pixels that bands are sketched from; more are thinned out evenly."""
+ABANDONED = timedelta(days=7)
+"""After it the journal of a map that nobody went on with is removed; whoever asks again begins afresh."""
 _RECORDED = "recorded.json"
 _log = logger("records")
 
@@ -68,44 +67,6 @@ def record(
     return new
 
 
-def chip_rows(
-    model: Model,
-    dn: NDArray[np.float32],
-    layers: Mapping[str, NDArray[np.uint8]],
-    *,
-    request: str,
-    latency_s: float,
-    at: datetime,
-    bands: bool = True,
-) -> list[Row]:
-    """Returns the rows of a request about chips: its own, and one for each of at most 64 of its chips.
-
-    Args:
-        model: what answered.
-        dn: ``(n, band, y, x)`` in the contract's radiometry, NaN where not observed.
-        layers: ``(n, y, x)`` by name as in maps; ``class`` is there.
-        request: id of the request.
-        latency_s: how long the caller waited.
-        at: when it was answered.
-        bands: whether they are sketched; otherwise only answers are counted.
-    """
-    bundle = model.bundle
-    tallies = list(_chip_tallies(bundle, dn if bands else dn[:, :0], layers))
-    same = {
-        **_of_model(bundle, model.release.model, model.release.number),
-        "request": request,
-        "kind": "chip",
-        "prediction": "",
-    }
-    numbers = [_numbers(one) for one in tallies]
-    summed = numbers[0] if len(tallies) == 1 else _numbers(total(tallies))
-    whole = {**same, **summed, "n_px": len(dn) * dn.shape[2] * dn.shape[3], "latency_s": latency_s}
-    return [
-        Row(row="request", at=at, **whole),
-        *(Row(row="tile", at=at, **same, **one) for one in numbers),
-    ]
-
-
 def tidy(places: Places, keep_days: int, now: datetime | None = None) -> tuple[int, int]:
     """Joins the files of finished days and removes days that are older; returns files joined and days removed."""
     log, now = PredictionLog(places.predictions), now or datetime.now(UTC)
@@ -113,7 +74,13 @@ def tidy(places: Places, keep_days: int, now: datetime | None = None) -> tuple[i
     return log.join(now), removed
 
 
-def _of_model(bundle: Bundle, model: str, number: int) -> dict[str, Any]:
+def sweep(places: Places, now: datetime | None = None) -> int:
+    """Removes the journals of maps that nobody has gone on with for a week; returns how many."""
+    return cog.remove_left(places.workspace / "service" / "journals", (now or datetime.now(UTC)) - ABANDONED)
+
+
+def columns_of_model(bundle: Bundle, model: str, number: int) -> dict[str, Any]:
+    """Returns the columns that say what answered, under which name and number of the registry."""
     return {
         "bundle": bundle.id,
         "graph_sha256": bundle.file.sha256,
@@ -130,7 +97,7 @@ def _answered(bundle: Bundle, prediction: Prediction, scenes: Sequence[Scene]) -
     bounds = grid.bounds
     centre = (bounds.left + bounds.right) / 2, (bounds.bottom + bounds.top) / 2
     return {
-        **_of_model(bundle, prediction.model, prediction.number),
+        **columns_of_model(bundle, prediction.model, prediction.number),
         "prediction": prediction.id,
         "baseline": _only({scene.baseline for scene in scenes}),
         "month": _only({f"{scene.acquired:%Y-%m}" for scene in scenes}),
@@ -151,7 +118,7 @@ def _request_row(
     same: Mapping[str, Any], prediction: Prediction, found: Sequence[Tally] | Columns, latency_s: float | None
 ) -> dict[str, Any]:
     """Columns of the request: its answers from the map, its bands from the tiles that were looked at."""
-    numbers = _numbers(total(found)) if found and not isinstance(found, dict) else {}
+    numbers = columns_of(total(found)) if found and not isinstance(found, dict) else {}
     return {
         **same,
         **numbers,
@@ -179,13 +146,14 @@ def _tile_rows(
             place = one.place
             where = {"easting": place.easting, "northing": place.northing, "edge_m": place.edge_m} if place else {}
             region = region_of(crs, place.easting, place.northing) if place else same["region"]
-            yield Row(row="tile", at=at, **{**same, **_numbers(one), **where, "region": region})
+            yield Row(row="tile", at=at, **{**same, **columns_of(one), **where, "region": region})
         return
     for row in _rows_of(found):
         yield Row(row="tile", at=at, **{**same, **_columns(row, bundle, crs), "edge_m": edge_m})
 
 
-def _numbers(one: Tally) -> dict[str, Any]:
+def columns_of(one: Tally) -> dict[str, Any]:
+    """Returns the columns that a tally fills: of bands and of answers."""
     answered = sum(one.confidence)
     middles = (np.arange(len(one.confidence)) + 0.5) / len(one.confidence)
     return {
@@ -265,20 +233,3 @@ def _scenes(places: Places, prediction: Prediction) -> list[Scene]:
 
 def _only(words: set[str]) -> str:
     return words.pop() if len(words) == 1 else ""
-
-
-def _chip_tallies(bundle: Bundle, dn: NDArray[np.float32], layers: Mapping[str, NDArray[np.uint8]]) -> Iterator[Tally]:
-    n, _, height, width = dn.shape
-    every = -(-n // MOST_CHIPS)
-    step = max(1, int(np.ceil(np.sqrt(-(-n // every) * height * width / MOST_PX))))
-    bins, far = bins_of(bundle.contract) if dn.shape[1] else (), layers.get("dissimilarity")
-    for number in range(0, n, every):
-        yield tally(
-            dn[number, :, ::step, ::step],
-            bins,
-            layers["class"][number],
-            len(bundle.classes),
-            confidence=layers["confidence"][number] if "confidence" in layers else None,
-            outside=None if far is None or bundle.applicability is None else far[number] > 100,
-            set_size=layers["set_size"][number] if "set_size" in layers and bundle.conformal else None,
-        )

@@ -96,9 +96,9 @@ def described(
 def chosen(bundle: Bundle, wanted: tuple[str, ...]) -> tuple[str, ...]:
     """Returns the bands of a map that were asked for, in file order; empty where that is all of them.
 
-    The classes are always there. ``sets`` stands for the size and the members of sets, ``applicability`` for
-    dissimilarity and density, ``all`` for every one of those; ``probabilities``, one band for each class, are only
-    there where they are asked for.
+    The classes are always there, also as ``classes``. ``sets`` stands for the size and the members of sets,
+    ``applicability`` for dissimilarity and density, ``all`` for every one of those; ``probabilities``, one band for
+    each class, are only there where they are asked for.
 
     Raises:
         BadInput: the model's maps have no such layer.
@@ -106,6 +106,7 @@ def chosen(bundle: Bundle, wanted: tuple[str, ...]) -> tuple[str, ...]:
     known = layers_known(bundle)
     every = tuple(f"{cog.PROBABILITY}{code}" for code in range(len(bundle.classes)))
     groups = {
+        "classes": {cog.CLASS},
         "sets": {name for name in known if name.startswith(cog.SET)},
         "applicability": {cog.DISSIMILARITY, cog.DENSITY} & set(known),
         "all": set(known),

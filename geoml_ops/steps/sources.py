@@ -2,26 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoml_ops.adapters import raster
-from geoml_ops.core.bands import Contract, Radiometry, to_contract
-from geoml_ops.core.grid import Grid
+from geoml_ops.core.bands import SAME_OFFSET_DN, Contract, Radiometry, same_scale, to_contract
+from geoml_ops.core.grid import Grid, Window
 from geoml_ops.domain.tiling import Box, filled
 from geoml_ops.steps.beside import Part
 from geoml_ops.steps.swaths import Swath
 
-_LOOKED_AT_PX = 120
-"""Edge of the windows that are looked at before a pass; pixels of 20, 30 and 60 m are whole parts of it."""
-_APART_PX = 512
-"""Windows begin where chunks do, so that each costs one."""
-_SMALL_PX = 1 << 19
-"""Rasters of so many pixels are looked at as a whole."""
-_COLUMNS, _LEAST_ROWS, _MOST_ROWS, _ENOUGH_PX = 4, 3, 16, 150_000
+_MOST = int(np.iinfo(np.uint16).max)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """The numbers of a block.
+
+    Attributes:
+        window: where it lies in the raster.
+        dn: ``(band, y, x)`` in the contract's bands and radiometry, NaN where not observed.
+        whole: the same numbers as uint16; None where that is not known without comparing them.
+    """
+
+    window: Window
+    dn: NDArray[np.float32]
+    whole: NDArray[np.uint16] | None = None
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The numbers of a box, which may reach beyond the raster.
+
+    Attributes:
+        dn: ``(band, y, x)`` of ``box``, NaN where not observed and beyond the raster.
+        box: what ``dn`` covers.
+        whole: those of ``inside`` as uint16; None where that is not known without comparing them.
+        inside: the part of the box that lies in the raster.
+    """
+
+    dn: NDArray[np.float32]
+    box: Box
+    whole: NDArray[np.uint16] | None
+    inside: Box
+
+    def of(self, window: Window) -> Pixels:
+        """Returns those of a window inside the raster and the box."""
+        part = Box.of(window)
+        whole = None if self.whole is None else self.whole[:, *part.within(self.inside)]
+        return Pixels(window, self.dn[:, *part.within(self.box)], whole)
 
 
 @dataclass(frozen=True)
@@ -50,67 +82,59 @@ class Source:
         assert found is not None
         return found
 
-    def delivered(self, swath: Swath, box: Box) -> NDArray[np.float32]:
-        """Returns what the raster itself carries of a box inside it, ``(band, y, x)`` in the contract's radiometry."""
-        return to_contract(swath.part(box)[0], self.declared, self.carried, self.own)
-
-    def dn(self, swath: Swath, box: Box) -> NDArray[np.float32]:
-        """Returns the numbers ``(band, y, x)`` of a box in the contract's bands and radiometry, NaN beyond the raster.
+    def numbers(self, swath: Swath, box: Box) -> Numbers:
+        """Returns the numbers of a box in the contract's bands and radiometry.
 
         Args:
             swath: that the box lies in, as far as there is a raster.
             box: may reach beyond the raster.
         """
         inside = self.inside(box)
-        dn = self.delivered(swath, inside)
+        stored = swath.part(inside)
+        whole = self._whole(stored[0]) if len(self.parts) == 1 else None
+        if whole is not None:
+            return Numbers(filled(whole.astype(np.float32), inside, box), box, whole, inside)
+        dn = to_contract(stored[0], self.declared, self.carried, self.own)
         if len(self.parts) > 1:
-            whole = np.empty((sum(len(part.into) for part in self.parts), *inside.shape), dtype=np.float32)
-            for part, layers in zip(self.parts, (dn, *swath.part(inside)[1:]), strict=True):
-                whole[list(part.into)] = layers
-            dn = whole
-        return filled(dn, inside, box)
+            every = np.empty((sum(len(part.into) for part in self.parts), *inside.shape), dtype=np.float32)
+            for part, layers in zip(self.parts, (dn, *stored[1:]), strict=True):
+                every[list(part.into)] = layers
+            dn = every
+        return Numbers(filled(dn, inside, box), box, None, inside)
 
+    def _whole(self, stored: NDArray[np.generic]) -> NDArray[np.uint16] | None:
+        """Returns what :func:`to_contract` would, as uint16; None where it would say anything but such numbers."""
+        shift = self._shift
+        if shift is None or stored.dtype != np.uint16:
+            return None
+        whole = np.asarray(stored, dtype=np.uint16)
+        if any((whole == np.uint16(number)).any() for number in self._absent):
+            return None
+        if shift == 0:
+            return whole
+        least, most = (int(end) + shift for end in (whole.min(), whole.max()))
+        # In 16 bits adding wraps around, and so do negative shifts, back to where they belong.
+        return whole + np.uint16(shift % (_MOST + 1)) if least >= 0 and most <= _MOST else None
 
-def looked_at(source: Source) -> NDArray[np.float32]:
-    """Returns some of what the raster carries, the same each time: ``(band, y, x)``, windows side by side.
+    @cached_property
+    def _rules(self) -> tuple[Radiometry, ...]:
+        return tuple(self.own.get(name, self.declared) for name in self.carried.names)
 
-    Windows lie in few rows, because a file of strips decodes full rows; where little was observed in them, more rows
-    are looked at.
-    """
-    part = source.parts[0]
-    found: list[NDArray[np.float32]] = []
-    n_seen = 0
-    with raster.streamed(part.path, source.limits) as stream:
-        for count, row in enumerate(_rows(source.grid.shape), start=1):
-            for box in row:
-                stored = stream.read(box.window(), part.bands)
-                found.append(to_contract(stored, source.declared, source.carried, source.own))
-                n_seen += int(np.isfinite(found[-1]).all(axis=0).sum())
-            if count >= _LEAST_ROWS and n_seen >= _ENOUGH_PX:
-                break
-    return np.concatenate(found, axis=2)
+    @cached_property
+    def _shift(self) -> int | None:
+        """The whole number that brings all bands to the contract; None where it takes more than that."""
+        shifts = set()
+        for band, rule in zip(self.carried.bands, self._rules, strict=True):
+            wanted = band.radiometry or self.carried.radiometry
+            shift = rule.offset_dn - wanted.offset_dn
+            shifts.add(shift if abs(shift) >= SAME_OFFSET_DN else 0.0)
+            if not same_scale(rule, wanted):
+                return None
+        found = shifts.pop()
+        return None if shifts or not found.is_integer() or abs(found) > _MOST else int(found)
 
-
-def _rows(shape: tuple[int, int]) -> Iterator[list[Box]]:
-    """Yields rows of windows, all of one size, spread over a raster."""
-    if shape[0] * shape[1] <= _SMALL_PX:
-        yield [Box(0, 0, *shape)]
-        return
-    height, width = (min(_LOOKED_AT_PX, side) for side in shape)
-    tops, lefts = (_begins(side) for side in shape)
-    chosen = sorted({round(at * (len(lefts) - 1) / (_COLUMNS - 1)) for at in range(_COLUMNS)})
-    seen = set()
-    for number in range(_MOST_ROWS):
-        # Steps of the golden ratio: any number of rows is spread evenly.
-        row = int((0.5 + number * 0.6180339887498949) % 1.0 * len(tops))
-        if row in seen:
-            continue
-        seen.add(row)
-        yield [Box(tops[row], lefts[at], tops[row] + height, lefts[at] + width) for at in chosen]
-
-
-def _begins(side: int) -> list[int]:
-    """Returns at which rows or columns windows may begin, so that they fit in."""
-    step = _APART_PX if side >= 4 * _APART_PX else _LOOKED_AT_PX
-    last = max(side - _LOOKED_AT_PX, 0)
-    return sorted({*range(0, last + 1, step), *([last] if step == _LOOKED_AT_PX else [])})
+    @cached_property
+    def _absent(self) -> tuple[int, ...]:
+        """The numbers of 16 bits that stand for "not observed" in any band."""
+        found = {number for rule in self._rules for number in rule.absent}
+        return tuple(sorted(int(number) for number in found if number.is_integer() and 0 <= number <= _MOST))

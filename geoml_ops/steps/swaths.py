@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,6 +109,14 @@ def rows_of(boxes: Iterable[Box], width: int) -> Iterator[Box]:
         last = full
 
 
+class Early(Protocol):
+    """Blocks that were read before their turn."""
+
+    def take(self, block: Box) -> NDArray[Any] | None:
+        """Returns a block as stored, ``(band, y, x)``; None where it was not read. Called in the order of the map."""
+        ...
+
+
 class Swaths:
     """Swaths in the order of their course; :meth:`holding` waits for the reader."""
 
@@ -132,7 +140,9 @@ class Swaths:
 
 
 @contextmanager
-def reading(parts: Sequence[Part], limits: raster.Limits, boxes: Iterable[Box], way: Course) -> Iterator[Swaths]:
+def reading(
+    parts: Sequence[Part], limits: raster.Limits, boxes: Iterable[Box], way: Course, early: Early | None = None
+) -> Iterator[Swaths]:
     """Yields the swaths that blocks need, read ahead by a thread of their own.
 
     Args:
@@ -140,11 +150,13 @@ def reading(parts: Sequence[Part], limits: raster.Limits, boxes: Iterable[Box], 
         limits: what each file may be.
         boxes: what each block needs of the raster, in the order of the map.
         way: how it is read.
+        early: blocks of a single raster that were read before their turn.
     """
     ready: queue.Queue[Swath | BaseException] = queue.Queue(maxsize=AHEAD)
     given_up = threading.Event()
     wanted = rows_of(boxes, way.width) if way.by_rows else boxes
-    asked = (parts, limits, wanted, way, ready, given_up)
+    # Rows that are kept from one to the next have no beginning of their own.
+    asked = (parts, limits, wanted, way, ready, given_up, None if way.by_rows or len(parts) > 1 else early)
     reader = threading.Thread(target=_read_all, args=asked, name="reader", daemon=True)
     reader.start()
     try:
@@ -168,6 +180,7 @@ def _read_all(
     way: Course,
     ready: queue.Queue[Swath | BaseException],
     given_up: threading.Event,
+    early: Early | None,
 ) -> None:
     try:
         with ExitStack() as stack:
@@ -180,7 +193,12 @@ def _read_all(
             for box in boxes:
                 if given_up.is_set():
                     return
-                layers = tuple(_read(s, part, box, way.by_rows) for s, part in zip(streams, parts, strict=True))
+                there = None if early is None else early.take(box)
+                layers = (
+                    (there,)
+                    if there is not None
+                    else tuple(_read(s, part, box, way.by_rows) for s, part in zip(streams, parts, strict=True))
+                )
                 ready.put(Swath(box, layers))
     except BaseException as error:  # noqa: BLE001 - it is raised again by whoever waits for the next swath
         ready.put(error)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from geoml_ops.core.flow import Bundle
-from geoml_ops.core.grid import Grid
-from geoml_ops.domain.sketch import Ordered, bins_of, place_of, tally
+from geoml_ops.domain.sketch import Answers, Ordered, Place, bins_of, sketch_bands, tally_answers
 from geoml_ops.domain.tiling import Layers
 from geoml_ops.steps.swaths import evenly
 
@@ -18,41 +17,44 @@ MOST_TALLIES = 512
 """Tiles of one raster; more of them are spread evenly over it."""
 
 
+@dataclass(frozen=True)
+class Seen:
+    """A tile of a block, looked at once for all that is said of it.
+
+    Attributes:
+        place: where it is.
+        dn: ``(band, y, x)`` in the contract's radiometry, NaN where not observed.
+        in_order: the same numbers in order; None where they are not all there and whole.
+        layers: its answers.
+        answers: these, counted.
+    """
+
+    place: Place
+    dn: NDArray[np.float32]
+    in_order: Ordered | None
+    layers: Layers
+    answers: Answers
+
+
 def counted(rows: int, cols: int) -> frozenset[tuple[int, int]]:
     """Returns the tiles that are counted, by row and column."""
     return frozenset(evenly(rows, cols, MOST_TALLIES))
 
 
-def tally_of(
-    dn: NDArray[np.float32],
-    layers: Layers | None,
-    part: tuple[slice, slice],
-    grid: Grid,
-    bundle: Bundle,
-    *,
-    in_order: Ordered | None = None,
-) -> dict[str, Any]:
+def tally_of(seen: Seen, bundle: Bundle) -> dict[str, Any]:
     """Returns the counts of one tile, as JSON.
 
     Args:
-        dn: ``(band, y, x)`` of a block.
-        layers: its answers; None where nothing was observed.
-        part: rows and columns of the tile in the block.
-        grid: of the tile.
+        seen: the tile.
         bundle: what answered.
-        in_order: the numbers of the tile in order, where that is known.
     """
-    shape = grid.shape
-    classes = np.full(shape, 255, dtype=np.uint8) if layers is None else layers.classes[part]
-    outside = None if layers is None else layers.outside
-    found = tally(
-        dn[:, *part],
-        bins_of(bundle.contract),
-        classes,
-        len(bundle.classes),
-        confidence=None if layers is None else layers.confidence[part],
-        outside=None if outside is None else outside[part],
-        set_size=None if layers is None or layers.set_size is None else layers.set_size[part],
-        ordered=in_order,
+    layers = seen.layers
+    found = tally_answers(
+        sketch_bands(seen.dn, bins_of(bundle.contract), seen.in_order),
+        seen.answers,
+        confidence=layers.confidence,
+        outside=layers.outside,
+        set_size=layers.set_size,
+        place=seen.place,
     )
-    return replace(found, place=place_of(grid)).as_json()
+    return found.as_json()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +30,11 @@ class Picture:
         self.step = max(1, -(-max(shape) // PICTURE_PX))
         height, width = (-(-side // self.step) for side in shape)
         self._layers = np.full((3, height, width), np.nan, dtype=np.float32)
+        self._left_px, self._drawn = shape[0] * shape[1], b""
+        self._lock = threading.Lock()
 
-    def take(self, window: Window, dn: NDArray[np.float32]) -> None:
-        """Fills in what a block shows.
+    def take(self, window: Window, dn: NDArray[np.float32]) -> bool:
+        """Fills in what a block shows, and says whether that was the last one.
 
         Args:
             window: the block.
@@ -44,18 +47,27 @@ class Picture:
         here = slice(top, top + found.shape[1]), slice(left, left + found.shape[2])
         for into, band in zip(self._layers, self._bands, strict=True):
             into[here] = found[band]
+        with self._lock:
+            self._left_px -= window.width * window.height
+            return self._left_px == 0
 
     @property
     def nbytes(self) -> int:
         """What it holds."""
         return self._layers.nbytes
 
+    def draw(self) -> None:
+        """Makes the PNG, each band from its 2nd to its 98th percentile; once, and from any thread."""
+        with self._lock:
+            if not self._drawn:
+                self._drawn = png.shaded(self._stretched())
+                self._layers = np.empty((3, 0, 0), dtype=np.float32)
+
     def write(self, path: Path) -> None:
-        """Writes the picture as a PNG, whole or not at all, each band from its 2nd to its 98th percentile; once."""
-        pixels = self._stretched()
-        self._layers = np.empty((3, 0, 0), dtype=np.float32)
+        """Writes the picture, whole or not at all."""
+        self.draw()
         with whole_file(path) as part:
-            part.write_bytes(png.shaded(pixels))
+            part.write_bytes(self._drawn)
 
     def _stretched(self) -> NDArray[np.uint8]:
         """Returns ``(y, x, 4)`` pixels, transparent where nothing was observed; some rows at a time."""

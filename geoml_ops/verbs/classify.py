@@ -17,6 +17,8 @@ from geoml_ops.core.errors import BadInput, StorageFull
 from geoml_ops.settings import Settings
 from geoml_ops.terminal import progress, say, settings, show
 
+MAP_SUFFIXES = ("", ".tif", ".tiff", ".gtiff")
+
 
 def classify(
     raster: Annotated[
@@ -115,8 +117,12 @@ def _ask(url: str, key: str, source: Path, out: Path, layers: tuple[str, ...]) -
 
 def _can_be_written(raster: str, out: Path, outlines: Path | None, *, item: bool) -> None:
     """Says before hours of work, not after them, that what comes out has no place to go to."""
+    from geoml_ops.steps import outputs
+
     beside = [] if outlines is None else [outlines]
     goals = [out, *beside, *([out.with_suffix(".json")] if item and out.name else [])]
+    if out.suffix.lower() not in MAP_SUFFIXES and not out.is_dir():
+        raise BadInput(f"A map is a GeoTIFF, and {out.name[:60]} is called like something else.", "let it end in .tif")
     places = [goal.resolve() for goal in goals]
     if Path(raster).resolve() in places:
         raise BadInput("The map would take the place of the raster it is made of.", "name another file as --out")
@@ -128,6 +134,11 @@ def _can_be_written(raster: str, out: Path, outlines: Path | None, *, item: bool
         above = next(folder for folder in goal.parents if folder.exists())
         if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
             raise BadInput(f"Nothing can be written into {str(above)[:120]}.", "name a file in a folder of your own")
+    if item and out.name and not outputs.is_item(out.with_suffix(".json")):
+        raise BadInput(
+            f"{out.with_suffix('.json').name[:60]} is there already and is no STAC item of a map; it would be lost.",
+            "name another file as --out, or leave the item away (--no-item)",
+        )
 
 
 @contextmanager

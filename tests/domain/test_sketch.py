@@ -113,5 +113,5 @@ def test_an_offset_moves_means_and_percentiles_and_nothing_else(offset: int, see
 
 
 def test_names_and_layers_must_agree() -> None:
-    with pytest.raises(ValueError, match=r"shorter|longer"):
+    with pytest.raises(ValueError, match="1 names for 2 bands"):
         sketch_tiles(world(), ("B02",), grid(40, 50), 32)

@@ -21,6 +21,10 @@ class Piece:
     size_px: int = 100
 
 
+Errors = Sequence[GeomlError | None]
+Waiting = Batches[Piece, Sequence[Piece], Errors]
+
+
 class Answering:
     """Answers pieces and notes the calls; while the gate is shut, it waits in the first call of each thread."""
 
@@ -40,14 +44,13 @@ class Answering:
 
 def running(
     answering: Callable[[Sequence[Piece]], Sequence[GeomlError | None]],
-    script: Callable[[Batches[Piece, Sequence[Piece]]], Coroutine[Any, Any, None]],
+    script: Callable[[Waiting], Coroutine[Any, Any, None]],
     *,
     threads: int = 1,
     most_waiting_px: int = 10**9,
+    keep: Callable[[Errors], Errors] = lambda errors: errors,
 ) -> None:
-    batches: Batches[Piece, Sequence[Piece]] = Batches(
-        lambda pieces: pieces, answering, threads=threads, most_waiting_px=most_waiting_px
-    )
+    batches: Waiting = Batches(lambda pieces: pieces, answering, keep, threads=threads, most_waiting_px=most_waiting_px)
     try:
         asyncio.run(asyncio.wait_for(script(batches), 30))
     finally:
@@ -60,7 +63,7 @@ async def entered(answering: Answering) -> None:
     assert await asyncio.to_thread(answering.entered.acquire, timeout=20)
 
 
-async def occupied(batches: Batches[Piece, Sequence[Piece]], answering: Answering) -> list[asyncio.Task[None]]:
+async def occupied(batches: Waiting, answering: Answering) -> list[asyncio.Task[None]]:
     """Keeps the only thread busy, and the call after it made ready, so that all that comes now waits."""
     tasks = [ask(batches, Piece("busy"))]
     await entered(answering)
@@ -71,14 +74,14 @@ async def occupied(batches: Batches[Piece, Sequence[Piece]], answering: Answerin
     return tasks
 
 
-def ask(batches: Batches[Piece, Sequence[Piece]], *pieces: Piece) -> asyncio.Task[None]:
+def ask(batches: Waiting, *pieces: Piece) -> asyncio.Task[None]:
     return asyncio.ensure_future(batches.answered(pieces))
 
 
 def test_a_lone_request_is_answered_at_once() -> None:
     answering = Answering()
 
-    async def script(batches: Batches[Piece, Sequence[Piece]]) -> None:
+    async def script(batches: Waiting) -> None:
         for number in range(5):
             await batches.answered([Piece(str(number))])
 
@@ -89,7 +92,7 @@ def test_a_lone_request_is_answered_at_once() -> None:
 def test_what_waited_is_one_call_per_key_in_the_order_of_coming() -> None:
     answering = Answering(shut=True)
 
-    async def script(batches: Batches[Piece, Sequence[Piece]]) -> None:
+    async def script(batches: Waiting) -> None:
         first = await occupied(batches, answering)
         assert batches.busy
         waiting = [ask(batches, Piece(f"{key}{number}", key)) for number in range(3) for key in ("a", "b")]
@@ -105,7 +108,7 @@ def test_what_waited_is_one_call_per_key_in_the_order_of_coming() -> None:
 def test_a_call_grows_to_its_limit_and_a_larger_part_goes_alone() -> None:
     answering = Answering(shut=True)
 
-    async def script(batches: Batches[Piece, Sequence[Piece]]) -> None:
+    async def script(batches: Waiting) -> None:
         first = await occupied(batches, answering)
         half, large = CALL_PX // 2, CALL_PX * 3
         waiting = [ask(batches, Piece(f"half{number}", "half", half)) for number in range(5)]
@@ -121,7 +124,7 @@ def test_a_call_grows_to_its_limit_and_a_larger_part_goes_alone() -> None:
 def test_a_request_of_many_parts_lets_others_have_their_turn() -> None:
     answering = Answering(shut=True)
 
-    async def script(batches: Batches[Piece, Sequence[Piece]]) -> None:
+    async def script(batches: Waiting) -> None:
         first = await occupied(batches, answering)
         n = 3 * TURN_PX // CALL_PX
         waiting = [ask(batches, *(Piece(f"many{number}", "many", CALL_PX) for number in range(n)))]
@@ -142,7 +145,7 @@ def test_several_threads_share_one_request() -> None:
         both.wait(20)
         return [None] * len(pieces)
 
-    async def script(batches: Batches[Piece, Sequence[Piece]]) -> None:
+    async def script(batches: Waiting) -> None:
         await batches.answered([Piece("left", "left"), Piece("right", "right")])
 
     running(answer, script, threads=2)
@@ -152,7 +155,7 @@ def test_an_error_stays_with_its_own_request() -> None:
     answering = Answering(shut=True)
     answering.wrong["bad"] = BadInput("This one is wrong.")
 
-    async def script(batches: Batches[Piece, Sequence[Piece]]) -> None:
+    async def script(batches: Waiting) -> None:
         first = await occupied(batches, answering)
         waiting = [ask(batches, Piece(name)) for name in ("good", "bad", "fine")]
         bad = ask(batches, Piece("bad", "c"), Piece("never", "d"))
@@ -167,7 +170,7 @@ def test_an_error_stays_with_its_own_request() -> None:
 def test_who_went_away_costs_nothing() -> None:
     answering = Answering(shut=True)
 
-    async def script(batches: Batches[Piece, Sequence[Piece]]) -> None:
+    async def script(batches: Waiting) -> None:
         first = await occupied(batches, answering)
         gone, there = ask(batches, Piece("gone")), ask(batches, Piece("there"))
         await asyncio.sleep(0)
@@ -184,7 +187,7 @@ def test_who_went_away_costs_nothing() -> None:
 def test_too_much_that_waits_is_refused_with_the_numbers() -> None:
     answering = Answering(shut=True)
 
-    async def script(batches: Batches[Piece, Sequence[Piece]]) -> None:
+    async def script(batches: Waiting) -> None:
         first = await occupied(batches, answering)
         waiting = [ask(batches, Piece(str(number))) for number in range(10)]
         await asyncio.sleep(0)
@@ -200,7 +203,7 @@ def test_too_much_that_waits_is_refused_with_the_numbers() -> None:
 def test_too_many_that_wait_are_refused() -> None:
     answering = Answering(shut=True)
 
-    async def script(batches: Batches[Piece, Sequence[Piece]]) -> None:
+    async def script(batches: Waiting) -> None:
         first = await occupied(batches, answering)
         waiting = [ask(batches, Piece(str(number))) for number in range(MOST_WAITING + 5)]
         await asyncio.sleep(0)
@@ -218,12 +221,67 @@ def test_a_thread_survives_what_nobody_foresaw() -> None:
             raise ZeroDivisionError
         return [None] * len(pieces)
 
-    async def script(batches: Batches[Piece, Sequence[Piece]]) -> None:
+    async def script(batches: Waiting) -> None:
         with pytest.raises(GeomlError):
             await batches.answered([Piece("trap")])
         await batches.answered([Piece("fine")])
 
     running(answer, script)
+
+
+def test_while_another_call_is_ready_somebody_else_gives_the_answers() -> None:
+    answering, givers = Answering(shut=True), []
+
+    def keep(errors: Errors) -> Errors:
+        givers.append(threading.current_thread().name)
+        return errors
+
+    async def script(batches: Waiting) -> None:
+        first = await occupied(batches, answering)
+        answering.gate.set()
+        await asyncio.gather(*first)
+
+    running(answering, script, keep=keep)
+    assert sorted(givers) == ["chips-call", "chips-read"]
+
+
+def test_a_whole_call_that_waits_is_made_ready_before_its_time() -> None:
+    answering = Answering(shut=True)
+
+    async def script(batches: Waiting) -> None:
+        first = await occupied(batches, answering)
+        large = [ask(batches, Piece(f"large{number}", "large", CALL_PX)) for number in range(2)]
+        await asyncio.sleep(0)
+        while batches.waiting_px > CALL_PX:
+            await asyncio.sleep(0.001)
+        small = [ask(batches, Piece(f"small{number}", "small")) for number in range(2)]
+        await asyncio.sleep(0.05)
+        assert batches.waiting_px == CALL_PX + 200
+        answering.gate.set()
+        await asyncio.gather(*first, *large, *small)
+
+    running(answering, script)
+    assert answering.calls == [["busy"], ["ready"], ["large0"], ["large1"], ["small0", "small1"]]
+
+
+def test_an_answer_that_cannot_be_given_is_an_error_of_its_own() -> None:
+    def keep(errors: Errors) -> Errors:
+        if len(errors) > 1:
+            raise ZeroDivisionError
+        return errors
+
+    answering = Answering(shut=True)
+
+    async def script(batches: Waiting) -> None:
+        first = await occupied(batches, answering)
+        waiting = [ask(batches, Piece(name)) for name in ("one", "two")]
+        await asyncio.sleep(0)
+        answering.gate.set()
+        said = await asyncio.gather(*first, *waiting, return_exceptions=True)
+        assert [type(one) for one in said] == [type(None), type(None), GeomlError, GeomlError]
+        await batches.answered([Piece("fine")])
+
+    running(answering, script, keep=keep)
 
 
 def test_what_cannot_be_read_is_an_error_of_its_own() -> None:
@@ -232,8 +290,8 @@ def test_what_cannot_be_read_is_an_error_of_its_own() -> None:
             raise ZeroDivisionError
         return pieces
 
-    batches: Batches[Piece, Sequence[Piece]] = Batches(
-        read, lambda pieces: [None] * len(pieces), threads=1, most_waiting_px=100
+    batches: Waiting = Batches(
+        read, lambda pieces: [None] * len(pieces), lambda errors: errors, threads=1, most_waiting_px=100
     )
 
     async def script() -> None:
@@ -248,7 +306,7 @@ def test_what_cannot_be_read_is_an_error_of_its_own() -> None:
 def test_stopping_answers_what_is_in_work_and_refuses_the_rest() -> None:
     answering = Answering(shut=True)
 
-    async def script(batches: Batches[Piece, Sequence[Piece]]) -> None:
+    async def script(batches: Waiting) -> None:
         first = await occupied(batches, answering)
         waiting = ask(batches, Piece("late"))
         await asyncio.sleep(0)
@@ -276,7 +334,7 @@ def test_hundreds_of_requests_from_several_threads_are_each_answered_once() -> N
                 counted[piece.name] = counted.get(piece.name, 0) + 1
         return [None] * len(pieces)
 
-    async def script(batches: Batches[Piece, Sequence[Piece]]) -> None:
+    async def script(batches: Waiting) -> None:
         await asyncio.gather(
             *(
                 batches.answered([Piece(f"{n}-{p}", f"k{(n + p) % 7}", 1 + 37 * n % 9000) for p in range(1 + n % 5)])

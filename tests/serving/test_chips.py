@@ -167,7 +167,6 @@ def test_people_may_send_json(chip_service: Service, both: list[Kept]) -> None:
         ({"X_Scale": "0x1p-4"}, "no number"),
         ({"X_Scale": "0.0001,0.0001"}, "2 numbers are given as scale of 4 bands"),
         ({"X_Offset": "-0.5"}, "an offset of -5000 DN"),
-        ({"X_Nodata": "-9999"}, "declares -9999 as nodata"),
     ],
 )  # fmt: skip
 def test_every_mistake_is_a_sentence(chip_service: Service, change: dict[str, str | None], words: str) -> None:

@@ -24,6 +24,7 @@ from serving.follow import Follower, State
 from serving.guard import Guard, Rules
 from serving.keys import Keyring
 from serving.pictures import BANDS, IMAGE
+from serving.pictures import picture as drawn
 from serving.quotas import Quotas
 from serving.routes import Routes
 from tests.answering import APPLICABILITY, CONFORMAL, TOP, WEST, write_bundle, write_raster
@@ -151,6 +152,69 @@ def test_a_layer_that_a_map_lacks_is_refused_with_those_it_has(served: Served) -
         assert answer.json()["error"]["message"].endswith("Try: one of classes, confidence, image")
 
 
+def test_a_band_is_a_layer_under_either_name_and_density_and_probabilities_have_pictures(
+    served: Served, tmp_path: Path
+) -> None:
+    path = f"/predictions/{served.knowing}/map.png"
+    one, other = (served.get(path, layer=word) for word in ("class", "classes"))
+    assert (one.status_code, one.content) == (200, other.content)
+    codes, colours = picture(served.get(path, layer="density"))
+    np.testing.assert_array_equal(codes, served.bands(served.knowing)["density"])
+    assert [colours[code][3] for code in (0, 250, 255)] == [255, 255, 0]
+    answer = served.get(path, layer="probability_0")
+    assert answer.status_code == 422
+    assert (
+        "There is no picture of a layer 'probability_0' of this map. Try: one of classes"
+        in answer.json()["error"]["message"]
+    )
+    for word in ("set_1", "Class", "probability_", "probability_1e3", "../image"):
+        answer = served.get(path, layer=word)
+        assert (answer.status_code, "There is no picture of a layer" in answer.text) == (422, True)
+        answer = served.get("/tiles/0/0/0.png", prediction=served.knowing, layer=word)
+        assert (answer.status_code, "There is no picture of a layer" in answer.text) == (422, True)
+    write_raster(tmp_path / "scene.tif", seed=1)
+    places, model = Settings(workspace=tmp_path / "workspace").places(), served.models["knowing"]
+    layers = classify.chosen(model.bundle, ("classes", "probabilities"))
+    assert layers == ("class", "probability_0", "probability_1")
+    made = classify.classify(places, tmp_path / "scene.tif", model, layers=layers)
+    path = places.predictions / made.id / "map.tif"
+    with MemoryFile(drawn(path, "probability_0", model.bundle.colours)) as memory, memory.open(driver="PNG") as source:
+        np.testing.assert_array_equal(source.read(1), raster.read(path, bands=[1])[0])
+        assert [source.colormap(1)[code][3] for code in (0, 100, 255)] == [255, 255, 0]
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["x", "bytes", "bytes=", "bytes=a-b", "bytes=9-3", "bytes=-", "lines=0-5", "bytes=0-1_0", "bytes=0-5,x", ","],
+)
+def test_what_is_no_range_is_ignored(served: Served, said: str) -> None:
+    path = f"/predictions/{served.plain}/map.tif"
+    whole = served.get(path)
+    answer = httpx.get(served.url + path, headers={"range": said}, trust_env=False)
+    assert (answer.status_code, answer.content) == (200, whole.content)
+
+
+def test_ranges_are_parts_and_those_behind_the_end_are_refused_in_our_words(served: Served) -> None:
+    path = f"/predictions/{served.plain}/map.tif"
+    whole = served.get(path).content
+    for said, part in (("0-9", whole[:10]), ("-4", whole[-4:]), (f"{len(whole) - 2}-", whole[-2:])):
+        answer = httpx.get(served.url + path, headers={"range": f"bytes={said}"}, trust_env=False)
+        assert (answer.status_code, answer.content) == (206, part)
+    answer = httpx.get(served.url + path, headers={"range": f"bytes={len(whole)}-"}, trust_env=False)
+    assert (answer.status_code, answer.headers["content-range"]) == (416, f"bytes */{len(whole)}")
+    error = answer.json()["error"]
+    assert f"behind the end of the file ({len(whole)} bytes)" in error["message"]
+    assert error["request_id"] == answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "status"), [("0", 200), ("500", 200), ("-1", 422), ("501", 422), ("1.5", 422), ("", 422)]
+)
+def test_a_list_is_as_long_as_the_door_says(served: Served, limit: str, status: int) -> None:
+    answer = served.get("/predictions", limit=limit)
+    assert answer.status_code == status, answer.text
+
+
 def test_a_point_says_its_set_and_how_unlike_it_is(served: Served) -> None:
     band = served.bands(served.knowing)
     far, size = band["dissimilarity"], band["set_size"]
@@ -193,7 +257,7 @@ def test_the_page_asks_only_for_parts_and_layers_that_exist() -> None:
     assert wanted <= set(there)
     assert len(there) == len(set(there))
     layers = set(re.findall(r'data-layer="(\w+)"', html))
-    assert layers == (set(BANDS) | {IMAGE}) - {"outside"}
+    assert layers == (set(BANDS) | {IMAGE}) - {"outside", "density"}
     assert 'new Hatched(row.id, "outside"' in script
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ from geoml_ops.core.grid import Grid
 from geoml_ops.domain.sketch import bins_of, from_bytes
 from geoml_ops.settings import Settings
 from geoml_ops.steps.answering import Model
+from geoml_ops.steps.chips import Asked, Said, ask
 from serving.doors import DOORS
 from serving.metrics import EVENTS, Metrics
 from serving.recording import Recorder
@@ -47,7 +49,7 @@ def of(found: Samples, name: str, **labels: str) -> float:
 def a_bundle(folder: Path, **more: Any) -> Model:
     bundle = write_bundle(folder, **more)
     release = Release(MODEL, 7, bundle.id, bundle.file.sha256)
-    return SimpleNamespace(bundle=bundle, release=release)  # type: ignore[return-value]
+    return SimpleNamespace(bundle=bundle, release=release, contract=bundle.contract)  # type: ignore[return-value]
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +121,7 @@ def test_answers_of_the_model_before_say_nothing_of_this_one(model: Model, tmp_p
 # --- records ---------------------------------------------------------------------------------
 
 
-def chips(n: int = 3, edge: int = 40) -> tuple[Any, tuple[str, ...], Any]:
+def answered(model: Model, n: int = 3, edge: int = 40) -> Asked:
     dn, truth, _ = world(edge, edge * n)
     dn = dn[[SENTINEL_2_L1C.names.index(name) for name in BANDS]].astype(np.float32)
     dn[:, truth == 255] = np.nan
@@ -128,7 +130,9 @@ def chips(n: int = 3, edge: int = 40) -> tuple[Any, tuple[str, ...], Any]:
     layers = np.stack([classes, np.full_like(classes, 93), np.full_like(classes, 2), np.full_like(classes, 99),
                        np.full_like(classes, 7)], axis=1)  # fmt: skip
     layers[:, 3, :20] = 120
-    return cut, ("class", "confidence", "set_size", "dissimilarity", "density"), layers
+    asked = ask(model, cut, Said(BANDS, (1e-4,), (0.0,)))
+    asked.answer[:, :5], asked.answer[:, 5:] = layers, 1
+    return asked
 
 
 def until(holds: Callable[[], bool], timeout_s: float = 10.0) -> None:
@@ -143,8 +147,9 @@ def test_chips_leave_a_row_and_one_for_each_tile(model: Model, tmp_path: Path) -
     metrics = Metrics(lambda: (True, {}), lambda: model)
     recorder = Recorder(places, keep_tiles_share=1.0, flush_s=0.2, watcher=metrics)
     recorder.start()
-    dn, names, layers = chips()
-    recorder.record_chip(model, dn, names, layers, 0.012, "r1")
+    asked = answered(model)
+    dn, layers = asked.dn, asked.answer
+    recorder.record_chip(asked, 0.012, "r1")
     recorder.stop()
     log = PredictionLog(places.predictions)
     (request,), tiles = log.requests(), list(log.tiles())
@@ -174,7 +179,7 @@ def test_no_imagery_is_kept_unless_it_is_asked_for(model: Model, tmp_path: Path)
     places = Settings(workspace=tmp_path).places()
     recorder = Recorder(places)
     recorder.start()
-    recorder.record_chip(model, *chips(), 0.01, "r1")
+    recorder.record_chip(answered(model), 0.01, "r1")
     recorder.stop()
     assert not (places.predictions / "kept").exists()
     assert recorder.written == 4
@@ -182,10 +187,10 @@ def test_no_imagery_is_kept_unless_it_is_asked_for(model: Model, tmp_path: Path)
 
 def test_what_does_not_fit_is_dropped_and_counted_and_nobody_waits(model: Model, tmp_path: Path) -> None:
     recorder = Recorder(Settings(workspace=tmp_path).places(), queue_bytes=300_000)
-    dn, names, layers = chips()
+    asked = answered(model)
     for n in range(10):
-        recorder.record_chip(model, dn, names, layers, 0.01, f"r{n}")
-    assert recorder.dropped == 10 - 300_000 // (dn.nbytes + layers.nbytes)
+        recorder.record_chip(asked, 0.01, f"r{n}")
+    assert recorder.dropped == 10 - 300_000 // (asked.dn.nbytes + asked.answer.nbytes)
     recorder.start()
     recorder.stop()
     assert recorder.waiting_bytes == 0
@@ -195,9 +200,9 @@ def test_what_does_not_fit_is_dropped_and_counted_and_nobody_waits(model: Model,
 def test_a_request_that_cannot_be_sketched_costs_only_itself(model: Model, tmp_path: Path) -> None:
     recorder = Recorder(Settings(workspace=tmp_path).places(), flush_s=0.1)
     recorder.start()
-    dn, names, layers = chips()
-    recorder.record_chip(model, dn[:, :2], names, layers, 0.01, "bad")
-    recorder.record_chip(model, dn, names, layers, 0.01, "good")
+    asked = answered(model)
+    recorder.record_chip(replace(asked, dn=asked.dn[:, :2]), 0.01, "bad")
+    recorder.record_chip(asked, 0.01, "good")
     until(lambda: recorder.written > 0)
     recorder.stop()
     assert recorder.failed == 1
@@ -214,18 +219,18 @@ def test_a_full_disk_costs_rows_and_never_the_answer(
     with monkeypatch.context() as patch:
         patch.setattr(PredictionLog, "record", full)
         recorder.start()
-        recorder.record_chip(model, *chips(), 0.01, "lost")
+        recorder.record_chip(answered(model), 0.01, "lost")
         until(lambda: recorder.failed == 1)
-    recorder.record_chip(model, *chips(), 0.01, "kept")
+    recorder.record_chip(answered(model), 0.01, "kept")
     recorder.stop()
     assert [row["request"] for row in PredictionLog(recorder.places.predictions).requests()] == ["kept"]
 
 
 def test_a_crowd_is_counted_and_a_few_of_it_are_sketched(model: Model, tmp_path: Path) -> None:
     recorder = Recorder(Settings(workspace=tmp_path).places())
-    dn, names, layers = chips(1)
+    asked = answered(model, 1)
     for n in range(100):
-        recorder.record_chip(model, dn, names, layers, 0.01, f"r{n}")
+        recorder.record_chip(asked, 0.01, f"r{n}")
     recorder.start()
     recorder.stop()
     rows = list(PredictionLog(recorder.places.predictions).requests())
@@ -237,8 +242,7 @@ def test_a_crowd_is_counted_and_a_few_of_it_are_sketched(model: Model, tmp_path:
 def test_very_many_chips_leave_few_rows(model: Model, tmp_path: Path) -> None:
     recorder = Recorder(Settings(workspace=tmp_path).places())
     recorder.start()
-    dn, names, layers = chips(500, 4)
-    recorder.record_chip(model, dn, names, layers, 0.01, "many")
+    recorder.record_chip(answered(model, 500, 4), 0.01, "many")
     recorder.stop()
     log = PredictionLog(recorder.places.predictions)
     assert next(iter(log.requests()))["n_px"] == 500 * 16

@@ -201,7 +201,7 @@ def test_layers_that_a_map_lacks_are_refused(world: World) -> None:
             422,
             True,
         )
-    for layer in ("secret", "class", "x" * 999, ""):
+    for layer in ("secret", "set_1", "x" * 999, ""):
         answer = world.tile(WebTile(0, 0, 0), layer, world.plain.id)
         assert answer.status_code == 422
         assert len(answer.text) < 300

@@ -165,7 +165,6 @@ def test_overlapping_tiles_are_blended_over_a_whole_chip(plain: Model) -> None:
         (chips.Said(BANDS, (1e-4,), (float("inf"),)), "an offset of inf"),
         (chips.Said(BANDS, (1e-4,), (-0.5,)), "an offset of -5000 DN"),
         (chips.Said(BANDS, (1e-4,), (0.0, 0.0, 0.0, -0.1)), "different offsets"),
-        (chips.Said(BANDS, (1e-4,), (0.0,), -9999.0), "declares -9999 as nodata"),
     ],
 )
 def test_what_does_not_fit_is_a_sentence(plain: Model, said: chips.Said, words: str) -> None:
@@ -262,14 +261,15 @@ def test_too_little_memory_is_a_sentence(plain: Model) -> None:
         chips.classify_chips(model, sample(20, 20)[None], SAID)
 
 
-def test_what_the_graph_reads_is_kept_where_it_is_asked_for(windowed: Model) -> None:
+def test_what_the_graph_reads_can_be_asked_for(windowed: Model) -> None:
     dn = sample(150, 140)
-    asked = chips.ask(windowed, dn[None], SAID, keep_read=True)
+    asked = chips.ask(windowed, dn[None], SAID)
     seen: list[tuple[int, ...]] = []
     errors = [chips.answer([part], look=lambda _, around: seen.append(around.shape)) for part in asked.parts()]
     assert not any(error for (error,) in errors)
-    assert asked.read is not None
-    np.testing.assert_array_equal(asked.read[0], to_contract(dn, DECLARED, windowed.contract))
+    whole = to_contract(dn, DECLARED, windowed.contract)
+    np.testing.assert_array_equal(chips.numbers_of(asked, 0), whole)
+    np.testing.assert_array_equal(chips.numbers_of(asked, 0, 3), whole[:, ::3, ::3])
     assert {len(shape) for shape in seen} == {3}
     assert sum((height - 4) * (width - 4) for _, height, width in seen) == 150 * 140
 

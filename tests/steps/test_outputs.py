@@ -19,7 +19,7 @@ from geoml_ops.adapters.registry import Release
 from geoml_ops.core.errors import BadInput, StorageFull
 from geoml_ops.platform.files import write_json
 from geoml_ops.settings import Settings
-from geoml_ops.steps.outputs import least_pixels
+from geoml_ops.steps.outputs import is_item, least_pixels
 from geoml_ops.steps.pixels import pixel_of
 from geoml_ops.steps.requests import chosen
 from geoml_ops.verbs.classify import _writing
@@ -117,7 +117,9 @@ def test_what_cannot_be_done_is_one_sentence(machine: dict[str, str], words: lis
         (["-o", "scene.tif"], "take the place of the raster"),
         (["-o", "map.tif", "--outlines", "scene.tif"], "take the place of the raster"),
         (["-o", "map.tif", "--outlines", "./map.tif"], "would be one file"),
-        (["-o", "map.json"], "would be one file"),
+        (["-o", "map.json"], "map.json is called like something else"),
+        (["-o", "map.png"], "map.png is called like something else"),
+        (["-o", "mine"], "mine.json is there already and is no STAC item of a map"),
         (["-o", "folder"], "is a folder"),
         (["-o", "folder", "--url", "http://127.0.0.1:9"], "is a folder"),
         (["-o", "a-file/map.tif"], "Nothing can be written into"),
@@ -131,6 +133,7 @@ def test_a_place_that_cannot_be_written_is_said_before_the_work(
     before = (tmp_path / "scene.tif").read_bytes()
     (tmp_path / "folder").mkdir()
     (tmp_path / "a-file").touch()
+    (tmp_path / "mine.json").write_text('{"notes": "of years"}')
     monkeypatch.chdir(tmp_path)
     done = geoml(machine | {"PYTHONPATH": str(ROOT)}, "classify", "scene.tif", *words)
     assert done.returncode == 1
@@ -138,6 +141,24 @@ def test_a_place_that_cannot_be_written_is_said_before_the_work(
     assert "Traceback" not in done.stderr
     assert (tmp_path / "scene.tif").read_bytes() == before
     assert not (tmp_path / "map.tif").exists()
+    assert (tmp_path / "mine.json").read_text() == '{"notes": "of years"}'
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ('{"type": "Feature", "stac_version": "1.1.0", "id": "prediction-0123456789abcdef"}', True),
+        ('{"type": "Feature", "stac_version": "1.1.0", "id": "S2A_T33UUU"}', False),
+        ('{"type": "Feature", "id": "prediction-0123456789abcdef"}', False),
+        ("[" * 100_000, False), ("[]", False), ("null", False), ("", False), ("\udcff", False),
+    ],
+)  # fmt: skip
+def test_only_an_item_of_a_map_is_written_anew(tmp_path: Path, content: str, expected: bool) -> None:
+    (tmp_path / "x.json").write_bytes(content.encode(errors="surrogateescape"))
+    assert is_item(tmp_path / "x.json") is expected
+    assert is_item(tmp_path / "nothing.json")
+    (tmp_path / "folder.json").mkdir()
+    assert not is_item(tmp_path / "folder.json")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 import rasterio
 
 from geoml_ops.adapters import raster
+from geoml_ops.adapters.cog import MapJournal, MapLayout
 from geoml_ops.adapters.predictions import MAP, SKETCHES, TALLIES, PredictionLog, read_kept
 from geoml_ops.core.bands import SENTINEL_2_L1C
 from geoml_ops.core.flow import Prediction
@@ -21,7 +24,7 @@ from geoml_ops.settings import Settings
 from geoml_ops.steps import classify
 from geoml_ops.steps.keeping import keep_tiles
 from geoml_ops.steps.places import Places
-from geoml_ops.steps.records import record, tidy
+from geoml_ops.steps.records import record, sweep, tidy
 from geoml_ops.steps.tallies import MOST_TALLIES, counted
 from tests.answering import APPLICABILITY, BANDS, CONFORMAL, world, write_raster
 from tests.steps.test_classify import keep_scene, loaded
@@ -152,3 +155,44 @@ def test_however_large_a_raster_its_record_is_bounded_and_spread_over_it() -> No
     assert MOST_TALLIES * 0.9 < len(some) <= MOST_TALLIES
     rows = np.array([row for row, _ in some])
     assert np.histogram(rows, bins=4, range=(0, 2000))[0].min() > MOST_TALLIES / 6, "spread over all of it"
+
+
+def test_days_of_lines_go_with_their_rows_and_a_map_of_then_is_logged_anew(
+    places: Places, model: classify.Model, made: Prediction
+) -> None:
+    log = PredictionLog(places.predictions)
+    log.append("prediction-00000000000000aa", NOON)
+    assert record(places, model.bundle, made, at=NOON)
+    (places.predictions / "log" / "notes.jsonl").write_text("mine")
+    known = {line.id for line in log.lines()}
+    tidy(places, 10, NOON + 10 * DAY)
+    assert {line.id for line in log.lines()} == known
+    tidy(places, 10, NOON + 11 * DAY)
+    assert {line.id for line in log.lines()} == known - {"prediction-00000000000000aa"}
+    assert (places.predictions / "log" / "notes.jsonl").exists()
+    assert log.append("prediction-00000000000000aa", NOON + 11 * DAY)
+
+
+def test_journals_that_nobody_goes_on_with_are_swept_and_held_or_young_ones_are_not(places: Places) -> None:
+    layout = MapLayout(world()[2], ("class", "confidence"), ("a", "b"), ("#000000", "#ffffff"))
+    home = places.workspace / "service" / "journals"
+    old = (NOON - 8 * DAY).timestamp()
+    for name in ("held", "left", "young"):
+        journal = MapJournal(home / name, "key", layout)
+        journal.commit(journal.encode(0, np.zeros((2, *world()[2].shape), np.uint8)))
+        if name != "held":
+            journal.close()
+        else:
+            kept = journal
+        for path in (home / name).iterdir():
+            os.utime(path, (old, old) if name != "young" else (NOON.timestamp(),) * 2)
+    (home / "a-file").touch()
+    (home / "empty").mkdir()
+    assert sweep(places, NOON) == 1
+    assert sorted(path.name for path in home.iterdir()) == ["a-file", "empty", "held", "young"]
+    kept.close()
+    assert sweep(places, NOON) == 1
+    again = MapJournal(home / "left", "key", layout)
+    assert again.n_done == 0
+    again.close()
+    assert sweep(replace(places, workspace=places.workspace / "nowhere"), NOON) == 0

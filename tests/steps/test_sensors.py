@@ -110,6 +110,25 @@ def test_a_sentinel_product_of_level_2a_as_it_is_packed(places):
     np.testing.assert_array_equal(kept[3], dn[3].astype(np.float32) - 1000)
 
 
+def test_a_delivery_with_a_nodata_of_its_own_is_the_scene_that_the_producer_means(places):
+    dn = ground(L2A, FIELDS)
+    dn[:, :12, :24] = 0
+    scenes = []
+    for name, number in (("product", None), ("agency", 65535)):
+        said = {"processing_baseline": "04.00", "radiometry": {"quantification": 10000, "add_offset": 0}}
+        folder = drop(places, L2A, dn, name=name, harmonised=True, **said)
+        for path in folder.glob("*.tif") if number else ():
+            with rasterio.open(path, "r+") as target:
+                layer = target.read(1)
+                target.nodata = number
+                target.write(np.where(layer == 0, number, layer).astype(layer.dtype), 1)
+        scene, path = scene_of(places, ingest.check(places, name))
+        assert scene.declared.absent == (0.0,)
+        scenes.append(raster.read(path))
+    np.testing.assert_array_equal(*scenes)
+    assert (scenes[0][:, :12, :24] == 0).all()
+
+
 def test_what_was_harmonised_is_not_corrected_twice(places):
     dn = ground(L2A, FIELDS)
     drop(
@@ -218,7 +237,6 @@ def extra(folder, name):
         (lambda f: tag(f, "SR_B2", scales=1e-4, offsets=0.0), "SR_B2 declares a scale of 0.0001 per DN where"),
         (lambda f: tag(f, "SR_B2", scales=2.75e-5, offsets=-0.1), "SR_B2 declares an offset of -3636.36 DN where"),
         (lambda f: tag(f, "ST_B10", scales=2.75e-5, offsets=-0.2), "ST_B10 declares a scale of 2.75e-05 per DN where"),
-        (lambda f: tag(f, "SR_B7", nodata=65535), "SR_B7.tif declares 65535 as nodata"),
         (
             lambda f: (f / "x_MTL.txt").write_bytes(mtl(level="L1TP")),
             "sensor landsat-8-9-oli-tirs-c2-l2 in delivery.yaml, landsat-8-9-oli-tirs-c2-l1",
@@ -386,7 +404,6 @@ SCALES, OFFSETS = [2.75e-5] * 7 + [0.00341802], [-0.2] * 7 + [149.0]
             {"scales": [2.75e-5] * 8, "offsets": [-0.2] * 8},
             "ST_B10 declares a scale of 2.75e-05 per DN where .* has 0.00341802",
         ),
-        ({"nodata": 65535}, "declares 65535 as nodata, landsat-8-9-oli-tirs-c2-l2 has 0"),
         ({"descriptions": [*OLI.names[:7], "ST_B99"]}, "missing ST_B10; not known ST_B99"),
         ({"descriptions": [*OLI.names[:6], "SR_B6", "ST_B10"]}, "missing SR_B7; twice SR_B6"),
         ({"descriptions": [*OLI.names[:7], None]}, "missing ST_B10; without a name: layer 8"),

@@ -25,6 +25,7 @@ from geoml_ops.adapters.cog.layout import (
     MapLayout,
     bands_of,
 )
+from geoml_ops.adapters.cog.leftovers import remove_left
 from geoml_ops.adapters.cog.maps import read_classes, write_map
 from geoml_ops.adapters.cog.numbers import write_numbers
 
@@ -45,6 +46,7 @@ __all__ = [
     "attributes_path",
     "bands_of",
     "read_classes",
+    "remove_left",
     "write_attributes",
     "write_map",
     "write_numbers",

@@ -70,7 +70,7 @@ class MapJournal:
         start = _beginning(key, layout)
         self._key = digest(start)
         with full_disk_named(self._path):
-            self._file = _held(self._path)
+            self._file = held(self._path)
             try:
                 self._resume(start)
             except BaseException:
@@ -220,8 +220,12 @@ def _beginning(key: str, layout: MapLayout) -> bytes:
     return _MAGIC + struct.pack("<I", len(content)) + content
 
 
-def _held(path: Path) -> int:
-    """Returns the open file, held by this writer alone."""
+def held(path: Path) -> int:
+    """Returns the open file, held by this process alone until it closes it.
+
+    Raises:
+        Conflict: somebody else holds it.
+    """
     for _ in range(_TRIES):
         with suppress(FileExistsError):
             path.parent.mkdir(parents=True)

@@ -142,8 +142,12 @@ class PredictionLog:
         return sum(n for day in self.days() if day < last and (n := self._day(day).join()) > 1)
 
     def remove(self, before: date) -> int:
-        """Removes whole days of rows, and of imagery kept with them, that are older; returns how many days."""
+        """Removes whole days of rows, of lines and of imagery kept with them that are older; returns how many days."""
         gone = 0
+        with only_one(self.folder / "log" / ".lock"):
+            for day in list((self.folder / "log").glob("*.jsonl")):
+                if _older(day.stem, before):
+                    day.unlink(missing_ok=True)
         for parent, prefix in ((self.folder / "log", _FOLDER), (self.folder / KEPT, "")):
             for leftover in parent.glob(".gone-*"):
                 shutil.rmtree(leftover, ignore_errors=True)

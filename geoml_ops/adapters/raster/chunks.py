@@ -14,7 +14,6 @@ from geoml_ops.core.errors import BadInput, TooLarge
 
 WIDTH, HEIGHT, BITS, CODEC, PHOTOMETRIC, STRIPS, SAMPLES, ROWS, LENGTHS = 256, 257, 258, 259, 262, 273, 277, 278, 279
 PLANAR, PREDICTOR, TILE_WIDTH, TILE_HEIGHT, TILES, TILE_LENGTHS, FORMAT = 284, 317, 322, 323, 324, 325, 339
-NODATA = 42113
 UNSIGNED, SIGNED, FLOATING = 1, 2, 3
 #: Bits a number may have, by sample format; GDAL 3.10 reads unsigned ones of 1 to 16 bits as whole bytes.
 _BITS = {

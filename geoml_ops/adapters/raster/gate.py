@@ -5,8 +5,9 @@ is far larger in memory than on disk is refused in milliseconds, with the number
 
 * One image; beside it only its overviews and masks, each no larger. Further pages are refused.
 * Chunks lie inside the file and do not overlap. The same chunk may stand for several places (a writer saves room so).
-* Missing chunks ("sparse" files) are taken where the file declares the number for "not observed", which is what is read
-  there. Without it they would read as 0, and nobody could tell them from a file whose writer was killed.
+* Missing chunks ("sparse" files) are taken where the file declares a number for "not observed" that its type can hold:
+  that is what is read there. Without it they would read as 0, or as the nearest number of the type, and nobody could
+  tell them from measurements, or from a file whose writer was killed.
 * Nothing points elsewhere: no other file's overviews, locations, ground control points or rational polynomials.
 """
 
@@ -18,9 +19,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from geoml_ops.adapters.raster.chunks import NODATA, Image, image_of, judge_layout, judge_ratio
+from geoml_ops.adapters.raster.chunks import FLOATING, UNSIGNED, Image, image_of, judge_layout, judge_ratio
 from geoml_ops.adapters.raster.limits import Limits, within
-from geoml_ops.adapters.raster.said import judge_texts
+from geoml_ops.adapters.raster.said import judge_texts, nodata_of
 from geoml_ops.adapters.raster.tiff import Field, Tiff, open_tiff
 from geoml_ops.core.errors import BadInput
 
@@ -79,18 +80,27 @@ def _judged(tiff: Tiff, limits: Limits) -> Header:
     judge_texts(tiff, first)
     judge_ratio(tiff, image, limits)
     missing = int((image.lengths == 0).sum())
-    if missing and NODATA not in first:
-        raise BadInput(
-            f"{missing} of {len(image.lengths)} chunks of {tiff.name} were never written, and it declares no number "
-            "for that.",
-            "check that its writer came to its end, or declare its nodata",
-        )
+    if missing:
+        _judge_missing(tiff, image, missing, nodata_of(tiff, first))
     beside = [(_role(tiff, fields), image_of(tiff, fields, limits)) for fields in others]
     for role, other in beside:
         _judge_beside(tiff.name, image, role, other)
     judge_layout(tiff, (image, *(other for _, other in beside)))
     masks = sum(bool(role & _MASK) for role, _ in beside)
     return Header(image.width, image.height, image.n_bands, len(beside) - masks, masks, missing)
+
+
+def _judge_missing(tiff: Tiff, image: Image, missing: int, nodata: float | None) -> None:
+    said = f"{missing} of {len(image.lengths)} chunks of {tiff.name} were never written, and it declares "
+    way_out = "check that its writer came to its end, or declare its nodata"
+    if nodata is None:
+        raise BadInput(f"{said}no number for that.", way_out)
+    if image.kind == FLOATING:
+        return
+    bits = max(8, 1 << (image.bits - 1).bit_length())  # as GDAL reads numbers of odd sizes
+    low, high = (0, 2**bits - 1) if image.kind == UNSIGNED else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    if not (nodata.is_integer() and low <= nodata <= high):
+        raise BadInput(f"{said}{nodata:g} for that, which is none of its whole numbers of {bits} bits.", way_out)
 
 
 def _role(tiff: Tiff, fields: Mapping[int, Field]) -> int:

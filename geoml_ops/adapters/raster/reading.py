@@ -119,7 +119,8 @@ def to_grid(
         path: a GeoTIFF or JP2 file.
         grid: where the pixels should be.
         how: the band's resampling in the contract.
-        nodata: the number that stands for "not observed"; None for none.
+        nodata: the number that stands for "not observed", also where the file declares another one for that;
+            None for none.
         limits: what the file may be.
         band: its position from 0; None for the only band of a file.
 
@@ -144,8 +145,17 @@ def to_grid(
             "deliver all bands of one tile, each at its native pixel size",
         )
     layer = read(path, bands=[band or 0], limits=limits)[0]
+    if nodata is not None and facts.nodata not in (None, nodata):
+        _renumber(layer, facts.nodata, nodata)
     # Nothing of an unsigned band equals a number outside its type, so -1 stands for "every number counts".
     return layer if factor == 1 else refine(layer, factor, how, -1.0 if nodata is None else nodata)
+
+
+def _renumber(layer: NDArray[Any], said: float | None, nodata: float) -> None:
+    """Writes ``nodata`` wherever a layer holds the number ``said``; where its type cannot hold it, nowhere."""
+    if said is None or (layer.dtype.kind in "iu" and not said.is_integer()):
+        return
+    layer[np.isnan(layer) if math.isnan(said) else layer == np.asarray(said).astype(layer.dtype)] = nodata
 
 
 def _grid(source: Any, name: str) -> Grid:

@@ -24,6 +24,7 @@ _TAG = re.compile(
 _ATTRIBUTE = re.compile(r"([\w:.-]+)\s*=\s*\"([^\"]*)\"")
 # Names of grids to shift by, and pipelines that may hold them, are paths to PROJ.
 _LEADS_AWAY = re.compile(r"grids|extension|\+proj|\+init|proj4|file:|://", re.IGNORECASE)
+_NUMBER = re.compile(r"\s*[+-]?(?:nan|inf(?:inity)?|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*", re.IGNORECASE | re.ASCII)
 _GDAL = "remove its metadata (gdal_translate -co PROFILE=GeoTIFF)"
 
 
@@ -36,8 +37,7 @@ def judge_texts(tiff: Tiff, fields: Mapping[int, Field]) -> None:
     """
     if _METADATA in fields:
         _judge_metadata(tiff, _text(tiff, fields[_METADATA]))
-    if _NODATA in fields:
-        _judge_nodata(tiff, _text(tiff, fields[_NODATA]))
+    nodata_of(tiff, fields)
     if _RPC in fields:
         raise BadInput(f"{tiff.name} is not rectified (rational polynomials).", "deliver orthorectified imagery")
     if _KEYS in fields:
@@ -68,11 +68,18 @@ def _judge_metadata(tiff: Tiff, text: str) -> None:
                 raise BadInput(f"{tiff.name} has metadata of the kind {value[:60]!r}, which is not read.", _GDAL)
 
 
-def _judge_nodata(tiff: Tiff, text: str) -> None:
-    try:
-        float(text)
-    except ValueError:
-        raise BadInput(f"The nodata of {tiff.name} is no number: {text[:60]!r}.", "declare a number") from None
+def nodata_of(tiff: Tiff, fields: Mapping[int, Field]) -> float | None:
+    """Returns the number that a directory declares as "not observed"; None where it declares none.
+
+    Raises:
+        BadInput: what it declares is no number, or one that two readers may take for different ones.
+    """
+    if _NODATA not in fields:
+        return None
+    text = _text(tiff, fields[_NODATA])
+    if not _NUMBER.fullmatch(text):
+        raise BadInput(f"The nodata of {tiff.name} is no number: {text[:60]!r}.", "declare a number")
+    return float(text)
 
 
 def _judge_keys(tiff: Tiff, fields: Mapping[int, Field]) -> None:

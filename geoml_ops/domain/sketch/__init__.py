@@ -8,26 +8,41 @@ from geoml_ops.domain.sketch.bins import N_BINS, Bins, bins_of
 from geoml_ops.domain.sketch.ordered import Ordered, ordered
 from geoml_ops.domain.sketch.tally import (
     CONFIDENCE_BINS,
-    Place,
     Tally,
-    place_of,
     tally,
+    tally_answers,
     tally_from,
     tally_tiles,
     total,
 )
-from geoml_ops.domain.sketch.tiles import Columns, class_counts, edge_density, edges_of, sketch_tile, sketch_tiles
+from geoml_ops.domain.sketch.tiles import (
+    Answers,
+    Columns,
+    Place,
+    Row,
+    answers_of,
+    class_counts,
+    edge_density,
+    edges_of,
+    place_of,
+    sketch_tile,
+    sketch_tiles,
+    tile_columns,
+)
 
 __all__ = [
     "CONFIDENCE_BINS",
     "MOST_BYTES",
     "N_BINS",
+    "Answers",
     "Bins",
     "Columns",
     "Ordered",
     "Place",
+    "Row",
     "Sketch",
     "Tally",
+    "answers_of",
     "bins_of",
     "class_counts",
     "edge_density",
@@ -42,7 +57,9 @@ __all__ = [
     "sketch_tile",
     "sketch_tiles",
     "tally",
+    "tally_answers",
     "tally_from",
     "tally_tiles",
+    "tile_columns",
     "total",
 ]

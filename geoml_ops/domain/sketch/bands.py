@@ -163,7 +163,8 @@ def sketch_bands(dn: NDArray[Any], bins: Sequence[Bins], ordered: Ordered | None
         ValueError: not as many bins as bands.
     """
     if ordered is not None:
-        found = zip(ordered.numbers, ordered.totals, ordered.squares, bins, strict=True)
+        counts = _counts_of(ordered.numbers, bins)
+        found = zip(ordered.numbers, ordered.totals, ordered.squares, bins, counts, strict=True)
         return tuple(_of_ordered(*one) for one in found)
     return tuple(sketch(layer, own) for layer, own in zip(dn, bins, strict=True))
 
@@ -201,14 +202,23 @@ def _told(content: bytes, bins: Bins) -> Sketch:
     return Sketch(bins, counts, n_nodata, varints.signed(total), squares, least, greatest)
 
 
-def _of_ordered(numbers: NDArray[np.uint16], total: int, squares: int, bins: Bins) -> Sketch:
-    cuts = bins.cuts
-    upto = np.full(N_BINS + 1, numbers.size)
-    upto[0], upto[1 : len(cuts) + 1] = 0, np.searchsorted(numbers, cuts)
+def _counts_of(numbers: NDArray[np.uint16], bins: Sequence[Bins]) -> list[list[int]]:
+    """Returns how many of each band's numbers, which are in order, lie in each bin."""
+    n_bands, n_px = numbers.shape
+    upto = np.full((n_bands, N_BINS + 1), n_px)
+    upto[:, 0] = 0
+    for band, own, into in zip(numbers, bins, upto, strict=True):
+        cuts = own.cuts
+        into[1 : len(cuts) + 1] = band.searchsorted(cuts)
+    counts: list[list[int]] = (upto[:, 1:] - upto[:, :-1]).tolist()
+    return counts
+
+
+def _of_ordered(numbers: NDArray[np.uint16], total: int, squares: int, bins: Bins, counts: Sequence[int]) -> Sketch:
     least, greatest = float(numbers[0]), float(numbers[-1])
     if bins.step != 1.0:
         total, squares = _sums(numbers, bins.step, greatest / bins.step)
-    return Sketch(bins, tuple((upto[1:] - upto[:-1]).tolist()), 0, total, squares, least, greatest)
+    return Sketch(bins, tuple(counts), 0, total, squares, least, greatest)
 
 
 def _filled(flat: NDArray[Any]) -> tuple[NDArray[np.float32], float, float]:

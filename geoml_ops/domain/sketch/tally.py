@@ -19,19 +19,9 @@ from geoml_ops.core.grid import Grid
 from geoml_ops.domain.sketch.bands import Sketch, from_text, sketch_bands
 from geoml_ops.domain.sketch.bins import Bins
 from geoml_ops.domain.sketch.ordered import Ordered
-from geoml_ops.domain.sketch.tiles import class_counts, edges_of
+from geoml_ops.domain.sketch.tiles import Answers, Place, answers_of, place_of
 
 CONFIDENCE_BINS = 20
-_NO_ANSWER = 255
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a tile is: its centre in the map's CRS, and its longer edge in CRS units."""
-
-    easting: float
-    northing: float
-    edge_m: float
 
 
 @dataclass(frozen=True)
@@ -161,18 +151,45 @@ def tally(
         set_size: ``(y, x)`` classes in the set of each pixel.
         ordered: the numbers of ``dn`` in order, where that is known; it saves time and changes nothing.
     """
-    known = classes != _NO_ANSWER
-    n_differ, n_pairs = edges_of(classes, known)
+    return tally_answers(
+        sketch_bands(dn, bins, ordered),
+        answers_of(classes, n_classes),
+        confidence=confidence,
+        outside=outside,
+        set_size=set_size,
+    )
+
+
+def tally_answers(
+    sketches: Sequence[Sketch],
+    answers: Answers,
+    *,
+    confidence: NDArray[Any] | None = None,
+    outside: NDArray[np.bool_] | None = None,
+    set_size: NDArray[np.uint8] | None = None,
+    place: Place | None = None,
+) -> Tally:
+    """Returns the tally of one tile whose bands and answers were looked at before.
+
+    Args:
+        sketches: one per band.
+        answers: what was answered.
+        confidence: as :func:`tally` takes it.
+        outside: as :func:`tally` takes it.
+        set_size: as :func:`tally` takes it.
+        place: where the tile is.
+    """
     return Tally(
-        sketches=sketch_bands(dn, bins, ordered),
-        n_px=classes.size,
-        n_answered=int(np.count_nonzero(known)),
-        classes=class_counts(classes, n_classes),
-        confidence=_confidence(confidence, known),
-        n_differ=n_differ,
-        n_pairs=n_pairs,
-        n_outside=None if outside is None else int(np.count_nonzero(outside & known)),
-        set_sizes=None if set_size is None else int(set_size[known].sum(dtype=np.int64)),
+        sketches=tuple(sketches),
+        n_px=answers.known.size,
+        n_answered=answers.n,
+        classes=answers.counts,
+        confidence=_confidence(confidence, answers),
+        n_differ=answers.n_differ,
+        n_pairs=answers.n_pairs,
+        n_outside=None if outside is None else int(np.count_nonzero(outside & answers.known)),
+        set_sizes=None if set_size is None else int(set_size[answers.known].sum(dtype=np.int64)),
+        place=place,
     )
 
 
@@ -196,20 +213,10 @@ def tally_tiles(
     return found
 
 
-def place_of(grid: Grid) -> Place:
-    """Returns where a tile on this grid is."""
-    here = grid.bounds
-    return Place(
-        (here.left + here.right) / 2,
-        (here.bottom + here.top) / 2,
-        max(here.right - here.left, here.top - here.bottom),
-    )
-
-
-def _confidence(confidence: NDArray[Any] | None, known: NDArray[np.bool_]) -> tuple[int, ...]:
+def _confidence(confidence: NDArray[Any] | None, answers: Answers) -> tuple[int, ...]:
     if confidence is None:
         return (0,) * CONFIDENCE_BINS
-    values = confidence.ravel() if known.all() else confidence[known]
+    values = confidence.ravel() if answers.everywhere else confidence[answers.known]
     width = 100 // CONFIDENCE_BINS
     if values.dtype == np.uint8:
         positions = values // np.uint8(width)

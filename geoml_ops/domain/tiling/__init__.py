@@ -2,13 +2,14 @@
 
 from geoml_ops.domain.tiling.blending import joined, slope
 from geoml_ops.domain.tiling.lattice import Box, Lattice
-from geoml_ops.domain.tiling.layers import BITS, CEILING, NODATA_CLASS, Answer, Layers, members_of, outside
+from geoml_ops.domain.tiling.layers import BITS, CEILING, NODATA_CLASS, Answer, Layers, members_of, nothing, outside
 from geoml_ops.domain.tiling.seams import seam_score
 from geoml_ops.domain.tiling.sets import Least, least_over, least_probability, sets
 from geoml_ops.domain.tiling.tiles import (
     Ask,
     Block,
     Run,
+    Spread,
     answer_of,
     classify_array,
     classify_block,
@@ -30,6 +31,7 @@ __all__ = [
     "Layers",
     "Least",
     "Run",
+    "Spread",
     "answer_of",
     "classify_array",
     "classify_block",
@@ -39,6 +41,7 @@ __all__ = [
     "least_over",
     "least_probability",
     "members_of",
+    "nothing",
     "outside",
     "seam_score",
     "sets",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,11 +82,27 @@ class Layers:
         }
         return Layers(**blank)
 
+    def part(self, where: tuple[slice, slice]) -> Layers:
+        """Returns the layers at rows and columns, without copying them."""
+        parts: dict[str, Any] = {}
+        for name in _NAMES:
+            if (layer := getattr(self, name)) is not None:
+                parts[name] = layer[..., *where]
+        return Layers(**parts)
+
     def put(self, part: Layers, where: tuple[slice, slice]) -> None:
         """Writes the layers of a part into these, at rows and columns."""
-        for field in fields(self):
-            if (layer := getattr(part, field.name)) is not None:
-                getattr(self, field.name)[..., *where] = layer
+        for name in _NAMES:
+            if (layer := getattr(part, name)) is not None:
+                getattr(self, name)[..., *where] = layer
+
+
+_NAMES = tuple(field.name for field in fields(Layers))
+
+
+def nothing(shape: tuple[int, int]) -> Layers:
+    """Returns the layers of an area without any answer."""
+    return Layers(np.full(shape, NODATA_CLASS, dtype=np.uint8), np.full(shape, np.nan, dtype=np.float32))
 
 
 def layers_of(

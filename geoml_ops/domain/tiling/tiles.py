@@ -7,9 +7,10 @@ blended. Beyond the edge of the scene there is nothing, so there every window is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ from geoml_ops.domain.tiling.layers import Answer, Layers, layers_of
 from geoml_ops.domain.tiling.sets import Least, sets
 
 Run = Callable[[NDArray[np.float32]], Answer]
+Spread = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+"""What ``map`` does, in one thread or in several."""
 Ask = Callable[[Box], Answer | None]
 """The cell of a tile to its answer for the pixels it answers; None where nothing of them was observed."""
 
@@ -128,6 +131,7 @@ def classify_block(
     least: Least | None = None,
     every_class: bool = False,
     ask: Ask | None = None,
+    spread: Spread = map,
 ) -> Layers | None:
     """Returns what a model says of the pixels of a window of a raster; None where nothing of them was observed.
 
@@ -139,17 +143,19 @@ def classify_block(
         least: what belongs to a pixel's set; None leaves the sets out.
         every_class: also keep the probability of each class.
         ask: answers of overlapping tiles, such as one that remembers them; None asks :func:`answer_of` each time.
+        spread: asks about the tiles of the window, in any order, and gives the answers in theirs.
 
     Raises:
         ValueError: as :func:`classify_array`.
     """
     if lattice.overlap_px == 0:
-        return _once(block, lattice, run, threshold, least, every_class=every_class)
+        return _once(block, lattice, run, threshold, least, every_class=every_class, spread=spread)
     ask = ask or (lambda cell: answer_of(cell, block, lattice, run))
+    cells = list(lattice.cells(block.window, block.shape))
     parts = [
         (cell, (lattice.answered(cell, block.shape), answer))
-        for cell in lattice.cells(block.window, block.shape)
-        if (answer := ask(cell)) is not None
+        for cell, answer in zip(cells, spread(ask, cells), strict=True)
+        if answer is not None
     ]
     if not parts:
         return None
@@ -168,17 +174,28 @@ def answer_of(cell: Box, block: Block, lattice: Lattice, run: Run) -> Answer | N
 
 
 def _once(
-    block: Block, lattice: Lattice, run: Run, threshold: float | None, least: Least | None, *, every_class: bool
+    block: Block,
+    lattice: Lattice,
+    run: Run,
+    threshold: float | None,
+    least: Least | None,
+    *,
+    every_class: bool,
+    spread: Spread,
 ) -> Layers | None:
-    made: Layers | None = None
-    for window in _pieces(block.window, lattice, block.shape):
+    def one(window: Window) -> Layers | None:
         box = Box.of(window)
         if not _observed(block.part(box)):
-            continue
+            return None
         answer = _answer(run, np.ascontiguousarray(block.part(box.wider(lattice.halo_px))), lattice.halo_px)
-        part = _layers(answer, threshold, None if least is None else least(window), every_class=every_class)
-        made = made or part.larger(block.window.height, block.window.width)
-        made.put(part, box.within(Box.of(block.window)))
+        return _layers(answer, threshold, None if least is None else least(window), every_class=every_class)
+
+    windows = list(_pieces(block.window, lattice, block.shape))
+    made: Layers | None = None
+    for window, part in zip(windows, spread(one, windows), strict=True):
+        if part is not None:
+            made = made or part.larger(block.window.height, block.window.width)
+            made.put(part, Box.of(window).within(Box.of(block.window)))
     return made
 
 
