@@ -205,7 +205,7 @@ async def _body(request: Request, length: int, take: Take) -> NDArray[np.uint8]:
     # Each part is put in its place while it is still in the processor's cache. Memory that nothing was written to yet
     # is an address and no more.
     whole = np.empty(length, np.uint8)
-    room, there = memoryview(whole), 0
+    room, there = whole.data, 0
     async for part in request.stream():
         take(len(part))
         if there + len(part) > length:
