@@ -147,7 +147,8 @@ class Batches(Generic[P, R, S]):
                 raise Unavailable("The service is stopping.", "again in some seconds")
             full = len(self._tickets) >= MOST_WAITING or self.waiting_px + size_px > self.most_waiting_px
             # A request larger than all that may wait is let in where nothing does.
-            if full and self._tickets:
+            # Those of which all is taken may still stand in the queue.
+            if full and self.waiting_px:
                 raise Unavailable(
                     f"{len(self._tickets)} requests of {self.waiting_px} pixels wait already.", "again in some seconds"
                 )
