@@ -260,7 +260,7 @@ def test_the_champion_is_followed_without_a_restart_and_a_bad_one_is_not(
     running = start(tmp_path / "home", mlflow_server, "followed")
     body, truth = raster
     try:
-        running.wait(lambda said: "starting" not in str(said))  # until the registry was asked once
+        running.wait(lambda said: "not asked yet" not in str(said))  # until the registry was asked once
         status, code, message = refusal(running.classify(body))
         assert (status, code) == (503, "unavailable")
         assert "no champion" in message
