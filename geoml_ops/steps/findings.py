@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from geoml_ops.core.flow import Bundle
 from geoml_ops.core.grid import Grid, Window
 from geoml_ops.domain.sketch import Columns, Row, answers_of, class_counts, ordered, place_of, sketch_tile, tile_columns
-from geoml_ops.domain.tiling import Layers, nothing
-from geoml_ops.steps.sources import Pixels
+from geoml_ops.domain.tiling import Layers, Pixels, nothing
 from geoml_ops.steps.swaths import evenly
 from geoml_ops.steps.tallies import Seen, counted, tally_of
 
@@ -58,17 +57,17 @@ class Tiles:
         ]
 
 
-def notes_of(pixels: Pixels, layers: Layers | None, tiles: Tiles, grid: Grid, bundle: Bundle) -> bytes:
+def notes_of(window: Window, dn: Pixels, layers: Layers | None, tiles: Tiles, grid: Grid, bundle: Bundle) -> bytes:
     """Returns what was found in a block, as JSON.
 
     Args:
-        pixels: of the block.
+        window: the block.
+        dn: its pixels ``(band, y, x)``.
         layers: its answers; None where nothing was observed.
         tiles: which ones are sketched.
         grid: of the raster.
         bundle: what answered.
     """
-    window = pixels.window
     found: dict[str, Any] = {"n_px": window.width * window.height}
     if layers is not None:
         known = layers.known
@@ -82,19 +81,17 @@ def notes_of(pixels: Pixels, layers: Layers | None, tiles: Tiles, grid: Grid, bu
     found["tiles"], found["tallies"] = [], []
     for at in tiles.within(window):
         tile, here = _part(at, window)
-        seen = _seen(pixels, layers, here, grid.inside(tile), bundle)
+        seen = _seen(dn[:, *here], None if layers is None else layers.part(here), grid.inside(tile), bundle)
         found["tiles"].append([*at, *_sketch(seen, bundle)])
         if at in tiles.tallied:
             found["tallies"].append([*at, tally_of(seen, bundle)])
     return json.dumps(found, separators=(",", ":")).encode()
 
 
-def _seen(pixels: Pixels, layers: Layers | None, here: tuple[slice, slice], grid: Grid, bundle: Bundle) -> Seen:
-    """Returns a tile of a block and what both its sketch and its counts need."""
-    dn = pixels.dn[:, *here]
-    in_order = ordered(dn if pixels.whole is None else pixels.whole[:, *here])
-    part = nothing(grid.shape) if layers is None else layers.part(here)
-    return Seen(place_of(grid), dn, in_order, part, answers_of(part.classes, len(bundle.classes)))
+def _seen(dn: Pixels, layers: Layers | None, grid: Grid, bundle: Bundle) -> Seen:
+    """Returns a tile and what both its sketch and its counts need."""
+    part = nothing(grid.shape) if layers is None else layers
+    return Seen(place_of(grid), dn, ordered(dn), part, answers_of(part.classes, len(bundle.classes)))
 
 
 def _part(place: tuple[int, int], window: Window) -> tuple[Window, tuple[slice, slice]]:

@@ -27,6 +27,7 @@ from geoml_ops.domain.tiling import (
     Lattice,
     Layers,
     Least,
+    Pixels,
     Run,
     Spread,
     answer_of,
@@ -37,7 +38,7 @@ from geoml_ops.steps.crew import Crew
 from geoml_ops.steps.findings import Findings, Tiles, notes_of
 from geoml_ops.steps.looking import Early
 from geoml_ops.steps.remembering import Remembered
-from geoml_ops.steps.sources import Pixels, Source
+from geoml_ops.steps.sources import Source
 from geoml_ops.steps.swaths import Course, Swath, course, reading
 from geoml_ops.steps.thinning import Picture
 
@@ -159,26 +160,25 @@ class Mapper:
         """Returns what a block needs of the raster."""
         return self.source.inside(self.lattice.needed(window, self.source.grid.shape))
 
-    def answered(self, window: Window, swath: Swath, spread: Spread = map) -> tuple[Pixels, Layers | None]:
+    def answered(self, window: Window, swath: Swath) -> tuple[Pixels, Layers | None]:
         """Returns the numbers of a block and what the model says of them; None where nothing was observed."""
-        pixels, block = self._read(window, swath)
-        return pixels, self._answered(block, spread)
+        block = self._read(window, swath)
+        return block.core, self._answered(block, map)
 
     def packed(
         self, journal: MapJournal, index: int, window: Window, swath: Swath, crew: Crew
     ) -> tuple[Encoded, bytes]:
         """Returns a block as its journal keeps it, and its notes."""
-        pixels, block = self._read(window, swath)
-        if self._picture is not None and self._picture.take(window, pixels.dn):
+        block = self._read(window, swath)
+        if self._picture is not None and self._picture.take(window, block.core):
             crew.later(self._picture.draw)
         layers = self._answered(block, crew.spread)
-        notes = notes_of(pixels, layers, self._tiles, self.source.grid, self.bundle)
+        notes = notes_of(window, block.core, layers, self._tiles, self.source.grid, self.bundle)
         return journal.encode(index, self._bands(window, layers), notes), notes
 
-    def _read(self, window: Window, swath: Swath) -> tuple[Pixels, Block]:
+    def _read(self, window: Window, swath: Swath) -> Block:
         box = self.lattice.needed(window, self.source.grid.shape)
-        numbers = self.source.numbers(swath, box)
-        return numbers.of(window), Block(window, self.source.grid.shape, numbers.dn, box)
+        return Block(window, self.source.grid.shape, self.source.dn(swath, box), box)
 
     def _answered(self, block: Block, spread: Spread) -> Layers | None:
         def ask(cell: Box) -> Answer | None:
@@ -285,4 +285,4 @@ def shown(mapper: Mapper, picture: Picture, windows: Sequence[Window], plan: Pas
     boxes = (Box.of(window) for window in windows)
     with reading(mapper.source.parts, mapper.source.limits, boxes, plan.way) as swaths:
         for window in windows:
-            picture.take(window, mapper.source.numbers(swaths.holding(Box.of(window)), Box.of(window)).dn)
+            picture.take(window, mapper.source.dn(swaths.holding(Box.of(window)), Box.of(window)))

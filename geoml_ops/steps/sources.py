@@ -10,50 +10,12 @@ from numpy.typing import NDArray
 
 from geoml_ops.adapters import raster
 from geoml_ops.core.bands import SAME_OFFSET_DN, Contract, Radiometry, same_scale, to_contract
-from geoml_ops.core.grid import Grid, Window
-from geoml_ops.domain.tiling import Box, filled
+from geoml_ops.core.grid import Grid
+from geoml_ops.domain.tiling import Box, Pixels, filled
 from geoml_ops.steps.beside import Part
 from geoml_ops.steps.swaths import Swath
 
 _MOST = int(np.iinfo(np.uint16).max)
-
-
-@dataclass(frozen=True)
-class Pixels:
-    """The numbers of a block.
-
-    Attributes:
-        window: where it lies in the raster.
-        dn: ``(band, y, x)`` in the contract's bands and radiometry, NaN where not observed.
-        whole: the same numbers as uint16; None where that is not known without comparing them.
-    """
-
-    window: Window
-    dn: NDArray[np.float32]
-    whole: NDArray[np.uint16] | None = None
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """The numbers of a box, which may reach beyond the raster.
-
-    Attributes:
-        dn: ``(band, y, x)`` of ``box``, NaN where not observed and beyond the raster.
-        box: what ``dn`` covers.
-        whole: those of ``inside`` as uint16; None where that is not known without comparing them.
-        inside: the part of the box that lies in the raster.
-    """
-
-    dn: NDArray[np.float32]
-    box: Box
-    whole: NDArray[np.uint16] | None
-    inside: Box
-
-    def of(self, window: Window) -> Pixels:
-        """Returns those of a window inside the raster and the box."""
-        part = Box.of(window)
-        whole = None if self.whole is None else self.whole[:, *part.within(self.inside)]
-        return Pixels(window, self.dn[:, *part.within(self.box)], whole)
 
 
 @dataclass(frozen=True)
@@ -82,8 +44,11 @@ class Source:
         assert found is not None
         return found
 
-    def numbers(self, swath: Swath, box: Box) -> Numbers:
-        """Returns the numbers of a box in the contract's bands and radiometry.
+    def dn(self, swath: Swath, box: Box) -> Pixels:
+        """Returns the numbers ``(band, y, x)`` of a box in the contract's bands and radiometry.
+
+        Float32, NaN where not observed and beyond the raster; uint16 where all were observed and are known to be
+        whole numbers of 16 bits, which is half of the memory and less work.
 
         Args:
             swath: that the box lies in, as far as there is a raster.
@@ -91,16 +56,16 @@ class Source:
         """
         inside = self.inside(box)
         stored = swath.part(inside)
-        whole = self._whole(stored[0]) if len(self.parts) == 1 else None
+        whole = self._whole(stored[0]) if len(self.parts) == 1 and inside == box else None
         if whole is not None:
-            return Numbers(filled(whole.astype(np.float32), inside, box), box, whole, inside)
+            return whole
         dn = to_contract(stored[0], self.declared, self.carried, self.own)
         if len(self.parts) > 1:
             every = np.empty((sum(len(part.into) for part in self.parts), *inside.shape), dtype=np.float32)
             for part, layers in zip(self.parts, (dn, *stored[1:]), strict=True):
                 every[list(part.into)] = layers
             dn = every
-        return Numbers(filled(dn, inside, box), box, None, inside)
+        return filled(dn, inside, box)
 
     def _whole(self, stored: NDArray[np.generic]) -> NDArray[np.uint16] | None:
         """Returns what :func:`to_contract` would, as uint16; None where it would say anything but such numbers."""

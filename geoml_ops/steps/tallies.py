@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from geoml_ops.core.flow import Bundle
 from geoml_ops.domain.sketch import Answers, Ordered, Place, bins_of, sketch_bands, tally_answers
-from geoml_ops.domain.tiling import Layers
+from geoml_ops.domain.tiling import Layers, Pixels
 from geoml_ops.steps.swaths import evenly
 
 MOST_TALLIES = 512
@@ -23,14 +20,14 @@ class Seen:
 
     Attributes:
         place: where it is.
-        dn: ``(band, y, x)`` in the contract's radiometry, NaN where not observed.
+        dn: ``(band, y, x)`` in the contract's radiometry.
         in_order: the same numbers in order; None where they are not all there and whole.
         layers: its answers.
         answers: these, counted.
     """
 
     place: Place
-    dn: NDArray[np.float32]
+    dn: Pixels
     in_order: Ordered | None
     layers: Layers
     answers: Answers

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from geoml_ops.adapters import png
 from geoml_ops.core.bands import Contract
 from geoml_ops.core.grid import Window
+from geoml_ops.domain.tiling import Pixels
 from geoml_ops.platform.files import whole_file
 
 PICTURE_BANDS = ("red", "green", "blue")
@@ -33,7 +34,7 @@ class Picture:
         self._left_px, self._drawn = shape[0] * shape[1], b""
         self._lock = threading.Lock()
 
-    def take(self, window: Window, dn: NDArray[np.float32]) -> bool:
+    def take(self, window: Window, dn: Pixels) -> bool:
         """Fills in what a block shows, and says whether that was the last one.
 
         Args:

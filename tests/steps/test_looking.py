@@ -137,25 +137,22 @@ def test_whole_numbers_are_told_only_where_the_contract_says_the_same(
     own = {"B03": Radiometry(scale=1e-4, offset_dn=0.0, nodata=absent)} if apart else {}
     read = source(rule, own)
     box = Box(0, 0, 5, 7)
-    found = read.numbers(Swath(box, (stored,)), box)
-    np.testing.assert_array_equal(found.dn, to_contract(stored, rule, CONTRACT, own))
-    if found.whole is not None:
-        assert found.whole.dtype == np.uint16
-        np.testing.assert_array_equal(found.whole.astype(np.float32), found.dn)
-    wider = read.numbers(Swath(box, (stored,)), box.wider(2))
-    np.testing.assert_array_equal(wider.dn[:, 2:-2, 2:-2], found.dn)
-    window = Box(1, 2, 4, 6).window()
-    assert (wider.of(window).whole is None) == (found.whole is None)
-    np.testing.assert_array_equal(wider.of(window).dn, found.dn[:, 1:4, 2:6])
-    if found.whole is not None:
-        np.testing.assert_array_equal(wider.of(window).whole, found.whole[:, 1:4, 2:6])
+    found = read.dn(Swath(box, (stored,)), box)
+    assert found.dtype in (np.float32, np.uint16)
+    np.testing.assert_array_equal(found.astype(np.float32), to_contract(stored, rule, CONTRACT, own))
+    wider = read.dn(Swath(box, (stored,)), box.wider(2))
+    assert wider.dtype == np.float32, "beyond the raster nothing was observed"
+    assert np.isnan(wider[:, :2]).all()
+    np.testing.assert_array_equal(wider[:, 2:-2, 2:-2], found.astype(np.float32))
+    part = read.dn(Swath(box, (stored,)), Box(1, 2, 4, 6))
+    np.testing.assert_array_equal(part.astype(np.float32), found[:, 1:4, 2:6].astype(np.float32))
 
 
 @pytest.mark.parametrize(("offset", "told"), [(0.0, True), (-1000.0, True), (-1200.0, False)])
 def test_numbers_of_both_baselines_are_told_without_comparing(offset: float, told: bool) -> None:
     stored = np.full((3, 5, 7), 1100, np.uint16)
     box = Box(0, 0, 5, 7)
-    found = source(Radiometry(scale=1e-4, offset_dn=offset)).numbers(Swath(box, (stored,)), box)
-    assert (found.whole is not None) == told
+    read = source(Radiometry(scale=1e-4, offset_dn=offset))
+    assert (read.dn(Swath(box, (stored,)), box).dtype == np.uint16) == told
     stored[1, 2, 3] = 0
-    assert source(Radiometry(scale=1e-4, offset_dn=offset)).numbers(Swath(box, (stored,)), box).whole is None
+    assert read.dn(Swath(box, (stored,)), box).dtype == np.float32

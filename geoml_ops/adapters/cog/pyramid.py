@@ -73,7 +73,15 @@ class Pyramid:
     def decimated(self, level: int, window: Window, layers: Bytes) -> Bytes:
         """Returns the pixels of a level that lie in a window, ``(band, y, x)``, from the window's own."""
         (rows, cols), (down, right) = self.sources(level), self.part(level, window)
-        return layers[:, rows[down, np.newaxis] - window.row, cols[np.newaxis, right] - window.col]
+        return layers[:, _steps(rows[down] - window.row, 2**level)][..., _steps(cols[right] - window.col, 2**level)]
+
+
+def _steps(at: NDArray[np.int64], step: int) -> slice | NDArray[np.int64]:
+    """Returns indices as a slice where they are steps of one size, as all but the last one always are."""
+    if not at.size:
+        return slice(0, 0)
+    first, last = int(at[0]), int(at[-1])
+    return slice(first, last + 1, step) if last - first == (at.size - 1) * step else at
 
 
 def shown(level: int, size: int) -> NDArray[np.int64]:

@@ -168,7 +168,7 @@ def tile_columns(
 
 
 def sketch_tile(
-    dn: NDArray[np.float32],
+    dn: NDArray[Any],
     place: Place,
     in_order: Ordered | None,
     *,
@@ -178,7 +178,7 @@ def sketch_tile(
     """Returns the row of one tile, as :func:`sketch_tiles` does for each, in the order of :func:`tile_columns`.
 
     Args:
-        dn: ``(band, y, x)`` of the tile.
+        dn: ``(band, y, x)`` of the tile, of any kind.
         place: where the tile is.
         in_order: what :func:`~geoml_ops.domain.sketch.ordered.ordered` says of ``dn``.
         answers: of its map.
@@ -215,7 +215,7 @@ def _moments_of(in_order: Ordered) -> Row:
     ]
 
 
-def _moments(block: NDArray[np.floating[Any]], observed: NDArray[np.bool_]) -> Row:
+def _moments(block: NDArray[Any], observed: NDArray[np.bool_]) -> Row:
     """Returns mean, standard deviation and three percentiles of every band, of pixels observed in all of them."""
     found = block.reshape(len(block), -1) if observed.all() else block[:, observed]
     if not found.shape[1]:

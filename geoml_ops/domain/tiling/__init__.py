@@ -8,6 +8,7 @@ from geoml_ops.domain.tiling.sets import Least, least_over, least_probability, s
 from geoml_ops.domain.tiling.tiles import (
     Ask,
     Block,
+    Pixels,
     Run,
     Spread,
     answer_of,
@@ -30,6 +31,7 @@ __all__ = [
     "Lattice",
     "Layers",
     "Least",
+    "Pixels",
     "Run",
     "Spread",
     "answer_of",

@@ -21,6 +21,8 @@ from geoml_ops.domain.tiling.lattice import Box, Lattice
 from geoml_ops.domain.tiling.layers import Answer, Layers, layers_of
 from geoml_ops.domain.tiling.sets import Least, sets
 
+Pixels = NDArray[np.float32] | NDArray[np.uint16]
+"""Numbers ``(band, y, x)``: float32, NaN where not observed, or uint16 where all are whole and were observed."""
 Run = Callable[[NDArray[np.float32]], Answer]
 Spread = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 """What ``map`` does, in one thread or in several."""
@@ -35,23 +37,27 @@ class Block:
     Attributes:
         window: the pixels to answer.
         shape: height and width of the raster.
-        around: float32 ``(band, y, x)`` of ``box``, NaN where not observed and beyond the raster.
+        around: ``(band, y, x)`` of ``box``, float32 with NaN where not observed and beyond the raster, or uint16.
         box: what ``around`` covers; at least :meth:`Lattice.needed`.
     """
 
     window: Window
     shape: tuple[int, int]
-    around: NDArray[np.float32]
+    around: Pixels
     box: Box
 
     @property
-    def core(self) -> NDArray[np.float32]:
+    def core(self) -> Pixels:
         """The pixels of the window alone, ``(band, y, x)``."""
         return self.around[:, *Box.of(self.window).within(self.box)]
 
-    def part(self, box: Box) -> NDArray[np.float32]:
+    def part(self, box: Box) -> Pixels:
         """Returns the pixels of a box, ``(band, y, x)``."""
         return self.around[:, *box.within(self.box)]
+
+    def asked(self, box: Box) -> NDArray[np.float32]:
+        """Returns the pixels of a box as a graph reads them, ``(band, y, x)``."""
+        return np.ascontiguousarray(self.part(box), dtype=np.float32)
 
 
 def tiles(height: int, width: int, tile_px: int) -> Iterator[Window]:
@@ -169,7 +175,7 @@ def answer_of(cell: Box, block: Block, lattice: Lattice, run: Run) -> Answer | N
     if not _observed(block.part(answered)):
         return None
     asked = lattice.asked(cell)
-    answer = _checked(run, np.ascontiguousarray(block.part(asked))[np.newaxis])
+    answer = _checked(run, block.asked(asked)[np.newaxis])
     return _cropped(answer, answered.within(asked))
 
 
@@ -187,7 +193,7 @@ def _once(
         box = Box.of(window)
         if not _observed(block.part(box)):
             return None
-        answer = _answer(run, np.ascontiguousarray(block.part(box.wider(lattice.halo_px))), lattice.halo_px)
+        answer = _answer(run, block.asked(box.wider(lattice.halo_px)), lattice.halo_px)
         return _layers(answer, threshold, None if least is None else least(window), every_class=every_class)
 
     windows = list(_pieces(block.window, lattice, block.shape))
@@ -207,9 +213,9 @@ def _pieces(window: Window, lattice: Lattice, shape: tuple[int, int]) -> Iterato
             yield common.window()
 
 
-def _observed(dn: NDArray[np.float32]) -> bool:
+def _observed(dn: Pixels) -> bool:
     """Says whether anything was, asking bands one by one: mostly the first one knows."""
-    return any(not np.isnan(layer).all() for layer in dn)
+    return dn.dtype == np.uint16 or any(not np.isnan(layer).all() for layer in dn)
 
 
 def _answer(run: Run, around: NDArray[np.float32], halo_px: int) -> Joined:
