@@ -48,6 +48,8 @@ TILE_PX = 128
 GRAPH_NUMBERS = 96
 """Float32 numbers per pixel of a tile that a graph is taken to hold while it runs, beside its input."""
 _READING_SHARE, _REMEMBERED_SHARE, _EARLY_SHARE = 0.5, 0.25, 0.5
+_EARLY_BLOCKS = 256
+"""Of a raster of more, those that are looked at are too few to be worth keeping until their turn."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,8 @@ def plan_pass(source: Source, bundle: Bundle, layout: MapLayout, budget: Budget,
     threads = max(1, min(budget.threads, room))
     waiting = max(1, min(2 * threads, room))
     left = total - way.nbytes - way.cache_bytes - remembered - waiting * block
-    return Pass(way, threads, waiting, remembered, max(0, int(_EARLY_SHARE * left)) if nested else 0)
+    keeps = nested and len(layout.blocks) <= _EARLY_BLOCKS
+    return Pass(way, threads, waiting, remembered, max(0, int(_EARLY_SHARE * left)) if keeps else 0)
 
 
 class Mapper:

@@ -92,8 +92,9 @@ def course(
     if not nested and rows + strip <= budget_bytes:
         return Course(True, width, rows, max(raster.LEAST_CACHE, strip), threads)
     windows = (AHEAD + 1) * around[0] * around[1] * n_bands * pixel
-    tall = (-(-height // chunking.height) + 1) * chunking.height
-    wide = min((-(-around[1] // chunking.width) + 1) * chunking.width, width)
+    # Where chunks do not nest, a block cuts one more of them in each direction.
+    tall = (-(-height // chunking.height) + (not nested)) * chunking.height
+    wide = min((-(-around[1] // chunking.width) + (not nested)) * chunking.width, width)
     touched = tall * wide * (chunking.n_bands if chunking.together else n_bands) * pixel
     room = max(budget_bytes - windows, 0)
     return Course(False, width, windows, max(raster.LEAST_CACHE, min(2 * touched, room) if nested else room), threads)

@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rasterio.enums import ColorInterp
 from rio_cogeo.cogeo import cog_validate
 
 from geoml_ops.adapters import cog
 from geoml_ops.adapters.cog import assembly, numbers
+from geoml_ops.adapters.cog.pyramid import Pyramid
 from geoml_ops.core.errors import Refused, StorageFull, TooLarge
 from geoml_ops.core.grid import Grid
 from geoml_ops.domain.tiling import Layers
@@ -231,3 +234,18 @@ def test_a_map_of_a_whole_palette_keeps_all_its_colours(tmp_path: Path) -> None:
     more = Layers(classes, confidence, classes, np.repeat(members, 2, axis=0)[:28])
     with pytest.raises(TooLarge, match="33 bands"):
         cog.write_map(tmp_path / "more.tif", more, grid, names=names, colours=colours, tags=TAGS)
+
+
+@given(st.integers(1, 1500), st.integers(2, 1500), st.sampled_from([16, 64, 256]))
+@settings(max_examples=60, deadline=None)
+def test_overviews_show_the_pixels_that_their_sources_name(height: int, width: int, chunk_px: int) -> None:
+    pyramid = Pyramid((height, width), chunk_px)
+    grid = Grid(crs="EPSG:32633", left=0.0, top=0.0, pixel_m=1.0, width=width, height=height)
+    pixels = np.random.default_rng(height * width).integers(0, 255, (2, height, width)).astype(np.uint8)
+    for level in pyramid.levels:
+        rows, cols = pyramid.sources(level)
+        for window in grid.tiles(chunk_px):
+            down, right = pyramid.part(level, window)
+            layers = pixels[:, *window.slices()]
+            shown = pixels[:, rows[down, np.newaxis], cols[np.newaxis, right]]
+            np.testing.assert_array_equal(pyramid.decimated(level, window, layers), shown)

@@ -115,8 +115,7 @@ def bands_of(layers: Layers) -> dict[str, NDArray[np.uint8]]:
     A model that knows nothing but classes gives two bands; otherwise all are there, in one order, and what is not
     known is 255 everywhere. Probabilities of all classes come last, where they were kept.
     """
-    percent = np.rint(np.nan_to_num(layers.confidence) * 100.0)
-    found = {CLASS: layers.classes, CONFIDENCE: np.where(layers.known, percent, NODATA).astype(np.uint8)}
+    found = {CLASS: layers.classes, CONFIDENCE: _percent(layers)}
     kept = () if layers.probability is None else layers.probability
     every = {f"{PROBABILITY}{code}": layer for code, layer in enumerate(kept)}
     if layers.set_size is None and layers.dissimilarity is None:
@@ -130,6 +129,12 @@ def bands_of(layers: Layers) -> dict[str, NDArray[np.uint8]]:
         | {f"{SET}{number}": layer for number, layer in enumerate(members, start=1)}
         | every
     )
+
+
+def _percent(layers: Layers) -> NDArray[np.uint8]:
+    percent = np.rint(np.nan_to_num(layers.confidence) * 100.0).astype(np.uint8)
+    known = layers.known
+    return percent if known.all() else np.where(known, percent, np.uint8(NODATA))
 
 
 def rgba(colour: str) -> tuple[int, int, int, int]:
