@@ -18,14 +18,19 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "Covariates, against the plain way": (
         "terrain", "wetness", "harmonics", "season", "distance_", "objects", "lag",
     ),
-    "Whole bundles and maps": ("bundle_", "classify", "sketch"),
+    "Whole bundles and maps": ("bundle_", "classify", "map_files"),
+    "Rasters of any size through the engine": ("engine_",),
+    "Chips over HTTP, against the bare call": ("http_",),
     "Judging": ("leave_one_out", "blocks", "knndm", "audit", "applicability"),
+    "Watching: sketches, comparisons, hot-spots, the trail": (
+        "sketch", "log_", "compare_", "hotspots", "trail_",
+    ),
 }  # fmt: skip
 HEAD = """# How fast it is
 
 Written by `make speed` from the figures of `make bench`; not edited by hand. Every figure times two things in turns in
-one run, one thread each, so that whatever else the machine does meets both. The ratio is the median of the rounds, its
-quartiles beside it; above 1 ours is faster. Speeds are those of one small machine with two cores: only ratios travel.
+one run, with as many threads each, so that whatever else the machine does meets both. The ratio is the median of the
+rounds, its quartiles beside it; above 1 ours is faster (of memory, below 1 ours needs less). Speeds are those of one small machine with two cores: only ratios travel.
 """
 
 
