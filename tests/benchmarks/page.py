@@ -30,7 +30,8 @@ HEAD = """# How fast it is
 
 Written by `make speed` from the figures of `make bench`; not edited by hand. Every figure times two things in turns in
 one run, with as many threads each, so that whatever else the machine does meets both. The ratio is the median of the
-rounds, its quartiles beside it; above 1 ours is faster (of memory, below 1 ours needs less). Speeds are those of one small machine with two cores: only ratios travel.
+rounds, its quartiles beside it; above 1 ours is faster (of memory, below 1 ours needs less).
+Speeds are those of one small machine with two cores: only ratios travel.
 """
 
 
