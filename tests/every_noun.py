@@ -45,6 +45,8 @@ NAMED_AFTER_A_ROLE = {
     "selected_from": "evaluation",
     "ground": "version",
     "previous": "judgement",
+    "readings": "reading",
+    "before": "reference",
 }
 
 

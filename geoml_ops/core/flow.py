@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, JsonValue, field_validator
+from pydantic import AwareDatetime, Field, JsonValue, field_validator
 
 from geoml_ops.core.bands import Band, Contract, Radiometry, Resampling, contract_for
 from geoml_ops.core.errors import NotFound
@@ -39,10 +39,7 @@ from geoml_ops.core.experiment import CovariateRules, SelectionRules, TuningRule
 from geoml_ops.core.folding import NO_BUFFER, Audit, BlockSize, Estimand, FoldRules, Matching, Method
 from geoml_ops.core.grid import Bounds, Grid, Value
 from geoml_ops.core.noun import FileRef, Noun, digest
-
-Cause = Literal["none", "no reference", "undeclared offset", "covariate shift", "cannot tell"]
-Action = Literal["none", "fix ingest", "collect labels", "retrain", "look"]
-
+from geoml_ops.core.watched import Action, ControlChart, Diagnosis, DriftMap, Estimate, Statistic
 
 # --- ingest ----------------------------------------------------------------------------------
 
@@ -648,31 +645,104 @@ class Prediction(Noun):
 # --- watch -----------------------------------------------------------------------------------
 
 
-class Statistic(Value):
-    """One column compared with its reference: distance in reference standard deviations, and its parts."""
+class Reading(Noun):
+    """What one scene showed where it was answered: the unit of evidence.
 
-    column: str
-    distance: float
-    mean_shift: float
-    sd_ratio: float | None
-    drifted: bool
+    Attributes:
+        bundle: what answered.
+        predictions: the answers; several where a scene was asked for in parts.
+        scenes: they show; empty where that is not known.
+        stream: sensor and region, ``sentinel-2-l1c/EPSG:32633-3-58``.
+        key: of the reference, ``sensor/baseline/m07/region``; empty where the acquisition is not known.
+        acquired: when; None where that is not known.
+        bounds: of all predictions together, in ``crs``.
+        crs: of the ground.
+        n_tiles: tiles that are observed well enough.
+        n_px: pixels asked for.
+        valid_share: of them, answered (0 to 1).
+        statistics: one number per scene by name: ``B02:mean`` and ``B02:sd`` in the contract's numbers, shares
+            ``class:forest``, ``confidence``, ``edge_density``, ``outside_share``, ``valid_share``;
+            None where one is not there.
+        sketches: by band, what all tiles hold in frozen bins (text of a :class:`~geoml_ops.domain.sketch.Sketch`).
+        confidences: answered pixels in 20 bins of confidence; empty where they were not counted.
+    """
+
+    kind: ClassVar[str] = "reading"
+    parent_fields: ClassVar[tuple[str, ...]] = ("bundle", "predictions", "scenes")
+    bundle: str
+    predictions: tuple[str, ...]
+    scenes: tuple[str, ...] = ()
+    stream: str
+    key: str = ""
+    acquired: AwareDatetime | None = None
+    crs: str
+    bounds: Bounds
+    n_tiles: int = Field(ge=0)
+    n_px: int = Field(ge=0)
+    valid_share: float = Field(ge=0, le=1)
+    statistics: dict[str, float | None]
+    sketches: dict[str, str] = Field(default_factory=dict)
+    confidences: tuple[int, ...] = ()
 
 
-class Diagnosis(Value):
-    """A named cause, what to do about it, and the sentence that says why."""
+class Reference(Noun):
+    """The in-control scenes of one stream that new ones are compared with: one version of them.
 
-    cause: Cause
-    action: Action
-    sentence: str
+    Attributes:
+        bundle: the champion it is for.
+        stream: sensor and region.
+        number: of this version, from 1.
+        before: the version before; empty for the first.
+        readings: the accepted scenes, in order of acquisition.
+        because: what changed, a sentence.
+    """
+
+    kind: ClassVar[str] = "reference"
+    parent_fields: ClassVar[tuple[str, ...]] = ("bundle", "readings", "before")
+    bundle: str
+    stream: str
+    number: int = Field(ge=1)
+    before: str = ""
+    readings: tuple[str, ...] = ()
+    because: str
 
 
 class Drift(Noun):
-    """Recent predictions compared with the ground the champion learned from."""
+    """One scene compared with the reference of its stream and with the ground the champion learned from.
+
+    Attributes:
+        bundle: the champion.
+        predictions: what was compared.
+        reading: the scene in numbers; empty where it could not be read.
+        reference: what it was compared with; empty without one.
+        stream: sensor and region.
+        key: of the reference; empty where the acquisition is not known.
+        acquired: when; None where that is not known.
+        unit: the unit of ``n_reference`` and ``n_current``.
+        n_reference: tiles of the champion's ground.
+        n_current: tiles of this scene.
+        threshold: fixed one of distances.
+        calibrated: whether a chart has a threshold from in-control scenes.
+        statistics: column by column, against the champion's ground.
+        drifted_share: of bands beyond the fixed threshold (0 to 1).
+        charts: by family.
+        estimates: of accuracy, without labels.
+        prior_shift: class shares that label shift would make of these answers; empty where they cannot be had.
+        where: the map of the drift.
+        diagnosis: the named cause.
+    """
 
     kind: ClassVar[str] = "drift"
-    parent_fields: ClassVar[tuple[str, ...]] = ("bundle", "predictions")
+    schema_now: ClassVar[int] = 2
+    version_of_schema: int = Field(2, alias="schema")
+    parent_fields: ClassVar[tuple[str, ...]] = ("bundle", "predictions", "reading", "reference")
     bundle: str
     predictions: tuple[str, ...]
+    reading: str = ""
+    reference: str = ""
+    stream: str = ""
+    key: str = ""
+    acquired: AwareDatetime | None = None
     unit: str
     n_reference: int
     n_current: int
@@ -680,20 +750,49 @@ class Drift(Noun):
     calibrated: bool
     statistics: tuple[Statistic, ...]
     drifted_share: float
+    charts: tuple[ControlChart, ...] = ()
+    estimates: tuple[Estimate, ...] = ()
+    prior_shift: dict[str, float] = Field(default_factory=dict)
+    where: DriftMap | None = None
     diagnosis: Diagnosis
+
+    @property
+    def alarm(self) -> bool:
+        """Whether a calibrated alarm stands at this scene."""
+        return any(chart.alarm for chart in self.charts)
+
+    def chart(self, family: str) -> ControlChart | None:
+        """Returns the chart of a family, or None where there is none."""
+        return next((chart for chart in self.charts if chart.family == family), None)
 
 
 class Decision(Noun):
-    """One evaluation of the triggers, fired or not, under one policy."""
+    """One evaluation of the triggers, fired or not, under one policy.
+
+    Attributes:
+        drift: what was looked at; empty where nothing new was compared.
+        version: the version that was weighed; empty before the first.
+        champion: the entry that serves; empty before the first.
+        policy: id of the policy.
+        rule: name of the trigger that spoke.
+        action: what follows.
+        fired: whether a training starts.
+        suppressed: why a trigger that spoke was held back (cool-down, budget, season, a run under way); empty: was not.
+        because: the reason, a sentence.
+    """
 
     kind: ClassVar[str] = "decision"
+    schema_now: ClassVar[int] = 2
+    version_of_schema: int = Field(2, alias="schema")
     parent_fields: ClassVar[tuple[str, ...]] = ("drift", "version", "champion")
     drift: str = ""
     version: str = ""
     champion: str = ""
     policy: str
+    rule: str = ""
     action: Action
     fired: bool
+    suppressed: str = ""
     because: str
 
 
@@ -729,6 +828,8 @@ NOUNS: dict[str, type[Noun]] = {
         Prediction,
         Design,
         Accuracy,
+        Reading,
+        Reference,
         Drift,
         Decision,
         Retrain,

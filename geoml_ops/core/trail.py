@@ -7,9 +7,9 @@ from typing import Any, Self
 
 from pydantic import AwareDatetime, Field, field_validator
 
-from geoml_ops.core.flow import Action
 from geoml_ops.core.grid import Value
 from geoml_ops.core.noun import digest
+from geoml_ops.core.watched import Action
 
 SCHEMA = 1
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from geoml_ops.core.flow import Diagnosis, Statistic
 from geoml_ops.core.policy import DriftRules
+from geoml_ops.core.watched import Diagnosis, Statistic
 from geoml_ops.domain.sketch import Columns
 
 LEAST_VALID_SHARE = 0.5

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from geoml_ops.core.flow import Action, Drift, Labels, Scene
+from geoml_ops.core.flow import Drift, Labels, Scene
 from geoml_ops.core.grid import Bounds
 from geoml_ops.core.policy import Policy
+from geoml_ops.core.watched import Action
 
 
 @dataclass(frozen=True)

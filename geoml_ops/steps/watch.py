@@ -16,8 +16,9 @@ from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.predictions import SKETCHES, PredictionLog
 from geoml_ops.adapters.registry import REFERENCE, open_bundle
 from geoml_ops.core.errors import BadInput, NotFound, Refused
-from geoml_ops.core.flow import Diagnosis, Drift, Prediction
+from geoml_ops.core.flow import Drift, Prediction
 from geoml_ops.core.policy import DriftRules
+from geoml_ops.core.watched import Diagnosis
 from geoml_ops.domain.drift import Comparison, compare_tiles, pool, usable
 from geoml_ops.domain.sketch import Columns
 from geoml_ops.platform.files import sha256_of

@@ -8,7 +8,7 @@ from PIL import Image
 
 from geoml_ops.adapters import plots
 from geoml_ops.core.evidence import BlockDifference, Score
-from geoml_ops.core.flow import Statistic
+from geoml_ops.core.watched import Statistic
 from geoml_ops.core.grid import Grid
 
 GRID = Grid(crs="EPSG:32633", left=330000.0, top=5822000.0, pixel_m=10.0, width=80, height=60)

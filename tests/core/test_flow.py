@@ -237,6 +237,10 @@ BROUGHT: dict[str, dict[int, set[str]]] = {
             "spending", "blocks", "reason",
         }
     },
+    "drift": {
+        2: {"reading", "reference", "stream", "key", "acquired", "charts", "estimates", "prior_shift", "where"}
+    },
+    "decision": {2: {"rule", "suppressed"}},
 }  # fmt: skip
 OLD_BUNDLE = {
     "sensor": "sentinel-2-l1c", "bands": ["B08", "B04"], "pixel_m": 10.0,

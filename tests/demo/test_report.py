@@ -12,7 +12,6 @@ from geoml_ops.core.evidence import Score
 from geoml_ops.core.flow import (
     Bundle,
     Decision,
-    Diagnosis,
     Drift,
     Entry,
     Evaluation,
@@ -23,10 +22,10 @@ from geoml_ops.core.flow import (
     Prediction,
     Retrain,
     Scene,
-    Statistic,
     Verdict,
     Version,
 )
+from geoml_ops.core.watched import Diagnosis, Statistic
 from geoml_ops.demo.report import html, write_report
 from geoml_ops.demo.story import (
     Cost,

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from geoml_ops.core.flow import Cause, Diagnosis, Drift, Labels, Scene
+from geoml_ops.core.flow import Drift, Labels, Scene
 from geoml_ops.core.grid import Bounds
 from geoml_ops.core.policy import Policy
+from geoml_ops.core.watched import Cause, Diagnosis
 from geoml_ops.domain.triggers import State, weigh
 from tests.every_noun import any_noun
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from geoml_ops.adapters.pages.style import STYLE, TONES
-from geoml_ops.core.flow import Statistic
+from geoml_ops.core.watched import Statistic
 from geoml_ops.domain.drift import CLASS_SHARES, CONFIDENCE
 
 

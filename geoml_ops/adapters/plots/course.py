@@ -22,7 +22,7 @@ from geoml_ops.adapters.plots.canvas import (
     legend_below,
     plain,
 )
-from geoml_ops.core.flow import Statistic
+from geoml_ops.core.watched import Statistic
 
 
 def drift_bars(statistics: Sequence[Statistic], threshold: float, *, title: str = "") -> bytes:
