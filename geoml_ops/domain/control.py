@@ -1,0 +1,284 @@
+"""Where a scene stands among the in-control scenes of its stream: one control chart per family of statistics.
+
+Every statistic of a scene is standardised within its reference key; the largest of a family is one number, whose
+threshold is counted from the history with each scene (or its year) left out; a chart over scenes makes an alarm of
+what lasts (:mod:`geoml_ops.domain.alarms`). Two families are watched: ``bands``, what the ground looks like, and
+``answers``, what the model says of it; they share the stated alarms a year evenly.
+
+Shares are watched as ``arcsin(sqrt(share))``, whose variance does not hang on the share (Anscombe 1948), spreads as
+logarithms.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoml_ops.core.policy import CalibrationRules, ChartRules
+from geoml_ops.core.watched import ControlChart
+from geoml_ops.domain.alarms import (
+    Chart,
+    Cusum,
+    Ewma,
+    History,
+    Key,
+    KofM,
+    Limit,
+    StandardRules,
+    Stated,
+    Threshold,
+    alarms,
+    calibrate,
+    largest,
+    limit_of,
+    path,
+    score,
+    standardise,
+)
+
+BANDS, ANSWERS = "bands", "answers"
+FAMILIES = (BANDS, ANSWERS)
+#: Runs that a limit is drawn from, and draws altogether.
+_RUNS, _MOST_DRAWS = 1000, 4_000_000
+_FEWEST_RUNS = 200
+#: A statistic that fewer of the scenes have is not watched.
+_LEAST_KNOWN = 0.95
+#: Smallest standard deviation of a share (transformed), of a logarithm, and of a mean as a share of its level.
+_FLOOR_SHARE, _FLOOR_LOG, _FLOOR_LEVEL = 0.01, 0.01, 0.002
+_LEAST_SD = 1e-3
+_YEAR_S = 365.2425 * 86400.0
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One scene of a stream in numbers.
+
+    Attributes:
+        reading: id of the reading.
+        scene: what it shows; rows of one scene are left out together.
+        key: of the reference.
+        acquired: when, aware.
+        values: by name, as :class:`~geoml_ops.core.flow.Reading` has them.
+        model: id of the bundle that answered; its answers are compared with its own alone.
+    """
+
+    reading: str
+    scene: str
+    key: Key
+    acquired: datetime
+    values: Mapping[str, float | None]
+    model: str = ""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What the in-control scenes of a stream say about one family.
+
+    Attributes:
+        family: its name.
+        rules: as stated.
+        columns: statistics that are watched.
+        history: the scenes; None where there is none.
+        threshold: of a single scene's largest statistic.
+        limit: of the chart.
+        centre: mean and standard deviation of the history's largest statistics, which the chart counts in.
+        standard: how scenes are standardised.
+    """
+
+    family: str
+    rules: CalibrationRules
+    columns: tuple[str, ...]
+    history: History | None
+    threshold: Threshold
+    limit: Limit
+    centre: tuple[float, float]
+    standard: StandardRules
+
+    def sentence(self) -> str:
+        """Returns how it was calibrated, with its numbers."""
+        return f"{self.threshold.sentence()} {self.limit.sentence()}"
+
+
+def family_of(name: str) -> str | None:
+    """Returns the family that a statistic of a reading belongs to, or None where it is not watched.
+
+    >>> family_of("B02:mean"), family_of("class:forest"), family_of("valid_share")
+    ('bands', 'answers', None)
+    """
+    if name.startswith("class:") or name in ("confidence", "edge_density", "outside_share"):
+        return ANSWERS
+    return BANDS if name.endswith((":mean", ":sd")) else None
+
+
+def columns_of(rows: Sequence[Row], family: str) -> tuple[str, ...]:
+    """Returns the statistics of a family that nearly all rows have, in order of appearance."""
+    named = dict.fromkeys(name for row in rows for name in row.values if family_of(name) == family)
+    least = _LEAST_KNOWN * len(rows)
+    return tuple(name for name in named if sum(_known(row.values.get(name)) for row in rows) >= least)
+
+
+def calibration(history: Sequence[Row], family: str, rules: CalibrationRules) -> Calibration:
+    """Returns what the in-control scenes say about a family.
+
+    Args:
+        history: in-control scenes of one stream, in any order; comparable ground only.
+        family: ``bands`` or ``answers``.
+        rules: of the policy.
+    """
+    rows = sorted(history, key=lambda row: (row.acquired, row.reading))
+    columns = columns_of(rows, family)
+    yearly = scenes_a_year([row.acquired for row in rows])
+    if not columns:
+        return _without(family, rules, yearly)
+    found = _history(rows, columns)
+    standard = _standard(rules, _floors(columns, found.values))
+    scores = standardise(found, standard)
+    worst = largest(scores.values, complete=True)
+    threshold = calibrate(worst, alpha=rules.alpha, scenes_per_year=yearly)
+    known = worst[np.isfinite(worst)]
+    centre = (float(known.mean()), max(float(known.std(ddof=1)), _LEAST_SD)) if known.size > 1 else (0.0, 1.0)
+    z = (worst - centre[0]) / centre[1]
+    keys = [str(key) for key in found.keys]
+    limit = limit_of(chart_of(rules.chart), z, _stated(rules, yearly, rows), side="up", calendar=keys)
+    return Calibration(family, rules, columns, found, threshold, limit, centre, standard)
+
+
+def judge(found: Calibration, recent: Sequence[Row]) -> ControlChart:
+    """Returns where the newest of these scenes stands.
+
+    Args:
+        found: of the stream and family.
+        recent: the scenes since the reference was first made, in time order; the last is the one in question. Scenes
+            that are part of the history are not their own reference.
+    """
+    if not recent:
+        raise ValueError("no scene to judge")
+    scores, worst = _scored(found, recent)
+    value = float(worst[-1])
+    threshold = found.threshold
+    chart = ControlChart(family=found.family, state=threshold.state(value), n=threshold.m, sentence=found.sentence())
+    if not math.isfinite(value):
+        return chart
+    sized = np.where(np.isfinite(scores[-1]), np.abs(scores[-1]), -np.inf)
+    known = threshold.value if threshold.calibrated else None
+    told = {"value": value, "worst": found.columns[int(np.argmax(sized))], "threshold": known}
+    return chart.model_copy(update={**told, **_walked(found, worst, recent)})
+
+
+def _walked(found: Calibration, worst: Floats, recent: Sequence[Row]) -> dict[str, object]:
+    """Returns the fields of a chart that the path over scenes gives; none where there is no limit."""
+    if not found.limit.calibrated:
+        return {}
+    z = (worst - found.centre[0]) / found.centre[1]
+    walk = path(found.limit.chart, z, side="up")
+    last = alarms(walk, on=found.limit.on, off=found.limit.off)[-1:]
+    stands = bool(last) and last[0].ended is None
+    onset = recent[last[0].began].reading if stands else ""
+    return {"path": float(walk[-1]), "limit": found.limit.on, "alarm": stands, "onset": onset}
+
+
+def standard_scores(found: Calibration, row: Row) -> dict[str, float]:
+    """Returns the standardised statistics of one scene, by name; without those that have no reference."""
+    scores, _ = _scored(found, [row])
+    return {name: float(z) for name, z in zip(found.columns, scores[0], strict=True) if math.isfinite(z)}
+
+
+def scenes_a_year(times: Sequence[datetime]) -> float:
+    """Returns how many scenes a stream brings a year, from the times of its scenes; 1 where that cannot be told."""
+    days = sorted({at.astimezone(UTC) for at in times})
+    if len(days) < 2:
+        return 1.0
+    span = (days[-1] - days[0]).total_seconds()
+    return max(1.0, (len(days) - 1) * _YEAR_S / span)
+
+
+def chart_of(rules: ChartRules) -> Chart:
+    """Returns the chart that a policy asks for."""
+    made: dict[str, Callable[[], Chart]] = {
+        "ewma": lambda: Ewma(rules.weight),
+        "cusum": lambda: Cusum(rules.drift),
+        "k_of_m": lambda: KofM(rules.k, rules.m),
+    }
+    return made[rules.kind]()
+
+
+def _scored(found: Calibration, recent: Sequence[Row]) -> tuple[Floats, Floats]:
+    """Standardised statistics ``(scene, statistic)`` and the largest of each scene; NaN without a reference."""
+    if found.history is None:
+        return np.full((len(recent), 1), np.nan), np.full(len(recent), np.nan)
+    scores = score(found.history, _history(recent, found.columns), found.standard).values
+    return scores, largest(scores, complete=False)
+
+
+def _without(family: str, rules: CalibrationRules, yearly: float) -> Calibration:
+    nothing = np.empty(0)
+    stated = Stated(min(rules.alarms_per_year, yearly), yearly)
+    limit = limit_of(chart_of(rules.chart), nothing, stated, side="up")
+    return Calibration(
+        family, rules, (), None, calibrate(nothing, alpha=rules.alpha), limit, (0.0, 1.0), _standard(rules, ())
+    )
+
+
+def _history(rows: Sequence[Row], columns: Sequence[str]) -> History:
+    times = np.array([row.acquired.astimezone(UTC).replace(tzinfo=None) for row in rows], dtype="datetime64[us]")
+    values = np.array([[_transformed(name, row.values.get(name)) for name in columns] for row in rows])
+    return History(
+        [row.key for row in rows], times, values.reshape(len(rows), len(columns)), [row.scene for row in rows]
+    )
+
+
+def _transformed(name: str, value: float | None) -> float:
+    if value is None or not math.isfinite(value):
+        return math.nan
+    if name.endswith(":sd"):
+        return math.log(max(value, _LEAST_SD))
+    if family_of(name) == ANSWERS:
+        return math.asin(math.sqrt(min(max(value, 0.0), 1.0)))
+    return value
+
+
+def _floors(columns: Sequence[str], values: Floats) -> tuple[float, ...]:
+    level = np.nanmedian(np.abs(values), axis=0)
+    return tuple(
+        _FLOOR_LOG
+        if name.endswith(":sd")
+        else _FLOOR_SHARE
+        if family_of(name) == ANSWERS
+        else _FLOOR_LEVEL * float(middle)
+        for name, middle in zip(columns, level, strict=True)
+    )
+
+
+def _standard(rules: CalibrationRules, floors: tuple[float, ...]) -> StandardRules:
+    return StandardRules(
+        least=rules.least, years_apart=rules.years_apart, fallback=rules.fallback, waves=rules.waves, floors=floors
+    )
+
+
+def _stated(rules: CalibrationRules, yearly: float, rows: Sequence[Row]) -> Stated:
+    """Families share the stated alarms; with several years blocks of a month keep what neighbours share."""
+    per_year = min(rules.alarms_per_year / len(FAMILIES), yearly)
+    window = max(20, math.ceil(yearly / per_year / 2))
+    runs = int(np.clip(_MOST_DRAWS // window, _FEWEST_RUNS, _RUNS))
+    span = (rows[-1].acquired - rows[0].acquired).total_seconds() if rows else 0.0
+    years = span >= 2 * _YEAR_S
+    block = max(2, round(yearly / 12))
+    return Stated(
+        per_year,
+        yearly,
+        scheme="blocks" if years else "scenes",
+        block=block if years else 1,
+        runs=runs,
+        off_share=rules.chart.off_share,
+    )
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
