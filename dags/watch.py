@@ -25,15 +25,17 @@ def rounds(dag_id: str, schedule: Any, *, tidies: bool = False) -> None:
         def decide(*, dag_run=None) -> dict[str, Any]:
             from geoml_ops.steps import dashboard, decisions
 
-            here, drift = places(), None
-            recent = decisions.gather(here)
-            if recent:
+            here, version = places(), dag_run.partition_key or ""
+            if decisions.gather(here):
                 # Only now: Evidently alone takes longer to load than the rest of this task to run.
                 from geoml_ops.steps import watch
 
-                drift = watch.compare(here, recent)
-            decision, retrain = decisions.decide(here, drift.id if drift else "", dag_run.partition_key or "")
+                found = [(turn.decision, turn.retrain) for turn in watch.rounds(here, version)]
+            else:
+                found = [decisions.decide(here, "", version)]
             dashboard.summarise(here)
+            # A training that starts is the answer; otherwise what was decided last.
+            decision, retrain = next(((d, r) for d, r in found if r), found[-1])
             return {"decision": decision.id, "retrain": retrain.id if retrain else "", "because": decision.because}
 
         @task(outlets=[RETRAIN])

@@ -40,6 +40,48 @@ class Comparison:
     diagnosis: Diagnosis
 
 
+@dataclass(frozen=True)
+class Measured:
+    """Distances column by column, without a name for what they mean.
+
+    Attributes:
+        n_reference: well observed tiles of the reference.
+        n_current: well observed tiles of the scene.
+        statistics: of every band that both have numbers for, then of class shares and confidence.
+        drifted_share: share of the bands beyond the threshold (0 to 1).
+        problem: why the bands cannot be compared ("no reference" or "cannot tell"); None where they can.
+    """
+
+    n_reference: int
+    n_current: int
+    statistics: tuple[Statistic, ...] = ()
+    drifted_share: float = 0.0
+    problem: Diagnosis | None = None
+
+
+def measure(reference: Columns | None, current: Columns, bands: Sequence[str], rules: DriftRules) -> Measured:
+    """Returns how far the tiles are from the reference, or why that cannot be said.
+
+    Bands decide; class shares and confidence are the model's answers and are shown beside them. Numbers that
+    are missing are never good: too few tiles or an absent band are a problem, and nothing is measured.
+
+    Args:
+        reference: sketch columns of the champion's training ground; None or empty where there is none.
+        current: sketch columns of the scene.
+        bands: the bands that the champion reads.
+        rules: thresholds.
+    """
+    before, now = usable(reference or {}), usable(current)
+    sizes = _rows(before), _rows(now)
+    problem = _problem(before, now, bands, rules)
+    if problem is not None:
+        return Measured(*sizes, problem=problem)
+    statistics = [_statistic(band, before[f"{band}:mean"], now[f"{band}:mean"], rules) for band in bands]
+    share = sum(s.drifted for s in statistics) / len(statistics)
+    answers = [s for s in (_class_shares(before, now, rules), _confidence(before, now, rules)) if s is not None]
+    return Measured(*sizes, (*statistics, *answers), share)
+
+
 def pool(sketches: Sequence[Columns]) -> Columns:
     """Returns the tiles of several sketches one below the other; a column that one of them lacks is None there."""
     names = list(dict.fromkeys(name for sketch in sketches for name in sketch))
@@ -48,10 +90,15 @@ def pool(sketches: Sequence[Columns]) -> Columns:
     }
 
 
+def table_of(sketch: Columns) -> Table:
+    """Returns all tiles as arrays; a number that does not exist is NaN."""
+    table = {name: np.array([np.nan if v is None else v for v in col], np.float64) for name, col in sketch.items()}
+    return {name: np.where(np.isfinite(column), column, np.nan) for name, column in table.items()}
+
+
 def usable(sketch: Columns) -> Table:
     """Returns the tiles that are observed well enough, as arrays; a number that does not exist is NaN."""
-    table = {name: np.array([np.nan if v is None else v for v in col], np.float64) for name, col in sketch.items()}
-    table = {name: np.where(np.isfinite(column), column, np.nan) for name, column in table.items()}
+    table = table_of(sketch)
     if "valid_share" not in table:
         return {}
     kept = table["valid_share"] >= LEAST_VALID_SHARE
@@ -83,16 +130,13 @@ def compare_tiles(reference: Columns | None, current: Columns, bands: Sequence[s
         bands: the bands that the champion reads.
         rules: thresholds.
     """
+    found = measure(reference, current, bands, rules)
+    if found.problem is not None:
+        return Comparison(found.n_reference, found.n_current, (), 0.0, found.problem)
     before, now = usable(reference or {}), usable(current)
-    n_before, n_now = _rows(before), _rows(now)
-    problem = _problem(before, now, bands, rules)
-    if problem is not None:
-        return Comparison(n_before, n_now, (), 0.0, problem)
-    statistics = [_statistic(band, before[f"{band}:mean"], now[f"{band}:mean"], rules) for band in bands]
-    share = sum(s.drifted for s in statistics) / len(statistics)
-    answers = [s for s in (_class_shares(before, now, rules), _confidence(before, now, rules)) if s is not None]
-    diagnosis = _diagnose(before, now, bands, statistics, share, rules)
-    return Comparison(n_before, n_now, (*statistics, *answers), share, diagnosis)
+    n_bands = found.statistics[: len(bands)]
+    diagnosis = _diagnose(before, now, bands, n_bands, found.drifted_share, rules)
+    return Comparison(found.n_reference, found.n_current, found.statistics, found.drifted_share, diagnosis)
 
 
 def _problem(before: Table, now: Table, bands: Sequence[str], rules: DriftRules) -> Diagnosis | None:

@@ -1,38 +1,64 @@
-"""Compare recent predictions with the champion's ground, decide what follows, and show it.
+"""Compare what was predicted with what is normal for it, name what is wrong, decide what follows, and show it.
 
-One comparison covers every prediction of the champion that was logged since the comparison before.
+One comparison is about one scene: the predictions that :func:`~geoml_ops.steps.decisions.gather` hands out together.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-import numpy as np
-
-from geoml_ops.adapters import evidently
 from geoml_ops.adapters.configs import read_policy
 from geoml_ops.adapters.nouns import Shelf
-from geoml_ops.adapters.predictions import SKETCHES, PredictionLog
 from geoml_ops.adapters.registry import REFERENCE, open_bundle
 from geoml_ops.core.errors import BadInput, NotFound, Refused
-from geoml_ops.core.flow import Drift, Prediction
-from geoml_ops.core.policy import DriftRules
+from geoml_ops.core.flow import Bundle, Decision, Drift, Prediction, Retrain
+from geoml_ops.core.policy import Policy
 from geoml_ops.core.watched import Diagnosis
-from geoml_ops.domain.drift import Comparison, compare_tiles, pool, usable
+from geoml_ops.domain.diagnosis import diagnose
+from geoml_ops.domain.drift import Measured, measure, usable
 from geoml_ops.domain.sketch import Columns
-from geoml_ops.platform.files import sha256_of
 from geoml_ops.platform.locks import only_one
 from geoml_ops.platform.log import logger
+from geoml_ops.steps import evidence
 from geoml_ops.steps.dashboard import summarise
 from geoml_ops.steps.decisions import champion, decide, gather, weighed
 from geoml_ops.steps.places import Places
+from geoml_ops.steps.readings import Seen, read
 
-__all__ = ["champion", "compare", "decide", "gather", "summarise", "weighed"]
+__all__ = ["Turn", "champion", "compare", "decide", "gather", "rounds", "summarise", "weighed"]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One scene looked at: what was found, what was decided, and the training that starts from it."""
+
+    drift: Drift | None
+    decision: Decision
+    retrain: Retrain | None
+
+
+def rounds(places: Places, version_id: str = "") -> Iterator[Turn]:
+    """Yields one turn per scene that was not looked at yet, oldest first; one without a scene where there is none.
+
+    Killed anywhere and called again it goes on where it was.
+
+    Args:
+        places: where things are.
+        version_id: the version that arrived; empty for the newest.
+    """
+    pending = gather(places)
+    if not pending:
+        yield Turn(None, *decide(places, "", version_id))
+    while pending:
+        drift = compare(places, pending)
+        yield Turn(drift, *decide(places, drift.id if drift else "", version_id))
+        pending = gather(places)
 
 
 def compare(places: Places, prediction_ids: Sequence[str]) -> Drift | None:
-    """Returns the drift of these predictions against their model's training ground; None without predictions.
+    """Returns what these predictions of one scene show against what is normal for it; None without predictions.
 
     Evidently's report of the same tiles is stored before the noun is. A file that is missing or altered
     ends in "cannot tell", never in "none".
@@ -43,70 +69,63 @@ def compare(places: Places, prediction_ids: Sequence[str]) -> Drift | None:
     """
     if not prediction_ids:
         return None
-    shelf, rules = Shelf(places.nouns), read_policy(places.policy).drift
+    shelf, policy = Shelf(places.nouns), read_policy(places.policy)
     predictions = [shelf.get(Prediction, i) for i in dict.fromkeys(prediction_ids)]
     if len({p.bundle for p in predictions}) > 1:
         raise BadInput("The predictions come from several bundles.", "compare those of one bundle at a time")
     with only_one(places.workspace / "locks" / "compare.lock"):
-        drift, tables = _drift(places, predictions, rules)
-        if drift.statistics:
-            _store(places, predictions[0].model, drift, tables, rules)
+        drift = _compared(places, predictions, policy)
         shelf.put(drift)
     logger("watch").info("compared", drift=drift.id, cause=drift.diagnosis.cause, tiles=drift.n_current)
     return drift
 
 
-def _drift(
-    places: Places, predictions: Sequence[Prediction], rules: DriftRules
-) -> tuple[Drift, tuple[Columns, Columns]]:
+def _compared(places: Places, predictions: Sequence[Prediction], policy: Policy) -> Drift:
     first = predictions[0]
     try:
         opened = open_bundle(places.bundles, first.graph_sha256, first.bundle)
-        reference: Columns = json.loads((opened.folder / REFERENCE).read_text(encoding="utf-8"))
-        current = pool([_sketches(places, prediction) for prediction in predictions])
-        found = compare_tiles(reference, current, opened.bundle.bands, rules)
+        ground: Columns = json.loads((opened.folder / REFERENCE).read_text(encoding="utf-8"))
+        seen = read(places, predictions, opened.bundle, policy.calibration.by)
     except (NotFound, Refused) as error:
-        reference, current = {}, {}
-        diagnosis = Diagnosis(cause="cannot tell", action="look", sentence=f"No comparison: {error}")
-        found = Comparison(0, 0, (), 0.0, diagnosis)
-    drift = Drift(
-        bundle=first.bundle,
-        predictions=tuple(p.id for p in predictions),
-        unit=f"tile of {rules.tile_px} px",
-        n_reference=found.n_reference,
-        n_current=found.n_current,
-        threshold=rules.distance,
-        calibrated=False,
-        statistics=found.statistics,
-        drifted_share=found.drifted_share,
-        diagnosis=found.diagnosis,
+        sentence = f"No comparison: {error}"
+        diagnosis = Diagnosis(cause="cannot tell", action="look", sentence=sentence)
+        return _drift(predictions, policy, Measured(0, 0), diagnosis)
+    return _found(places, predictions, policy, opened.bundle, ground, seen)
+
+
+def _found(
+    places: Places, predictions: Sequence[Prediction], policy: Policy, bundle: Bundle, ground: Columns, seen: Seen
+) -> Drift:
+    reading = Shelf(places.nouns).put(seen.reading)
+    measured = measure(ground, seen.everything, bundle.bands, policy.drift)
+    stand = evidence.standing(places, bundle, reading, policy.calibration)
+    facts = evidence.gathered(places, bundle, seen, usable(ground), measured, stand)
+    diagnosis = diagnose(facts, policy.drift)
+    drift = _drift(predictions, policy, measured, diagnosis)
+    return drift.model_copy(
+        update={
+            "reading": reading.id,
+            "reference": stand.reference.id if stand.reference else "",
+            "stream": reading.stream,
+            "key": reading.key,
+            "acquired": reading.acquired,
+            "calibrated": any(chart.limit is not None for chart in stand.charts),
+            "statistics": evidence.told(measured, bundle, reading, stand),
+            "charts": stand.charts,
+        }
     )
-    return drift, (reference, current)
 
 
-def _sketches(places: Places, prediction: Prediction) -> Columns:
-    path = PredictionLog(places.predictions).home(prediction.id) / SKETCHES
-    if not path.exists():
-        raise NotFound(f"The sketches of {prediction.id} are gone.", "ask for the prediction again")
-    if sha256_of(path) != prediction.sketches.sha256:
-        raise Refused(f"The sketches of {prediction.id} were altered.", "ask for the prediction again")
-    content: Columns = json.loads(path.read_text(encoding="utf-8"))
-    return content
-
-
-def _store(places: Places, model: str, drift: Drift, tables: tuple[Columns, Columns], rules: DriftRules) -> None:
-    columns = {s.column: f"{s.column}:mean" for s in drift.statistics if f"{s.column}:mean" in tables[0]}
-    before, now = ({c: usable(table)[name] for c, name in columns.items()} for table in tables)
-    snapshot = evidently.report(before, now, list(columns), distance=rules.distance, drifted_share=rules.drifted_share)
-    about = {
-        "bundle": drift.bundle,
-        "diagnosis": drift.diagnosis.cause,
-        "sentence": drift.diagnosis.sentence,
-        "unit": drift.unit,
-        "thresholds": "fixed, uncalibrated",
-    }
-    stored = evidently.store(places.evidently, model, drift.id, snapshot, about)
-    ours = {s.column: s.distance for s in drift.statistics}
-    apart = {c: (d, ours[c]) for c, d in stored.distances.items() if not np.isclose(d, ours[c], rtol=1e-6, atol=1e-9)}
-    if apart:
-        raise Refused(f"Evidently and the platform measure {drift.id} differently: {apart}.", "report this as a bug")
+def _drift(predictions: Sequence[Prediction], policy: Policy, measured: Measured, diagnosis: Diagnosis) -> Drift:
+    return Drift(
+        bundle=predictions[0].bundle,
+        predictions=tuple(p.id for p in predictions),
+        unit=f"tile of {policy.drift.tile_px} px",
+        n_reference=measured.n_reference,
+        n_current=measured.n_current,
+        threshold=policy.drift.distance,
+        calibrated=False,
+        statistics=measured.statistics,
+        drifted_share=measured.drifted_share,
+        diagnosis=diagnosis,
+    )

@@ -1,0 +1,195 @@
+"""What a diagnosis rests on, gathered from nouns and files: the scene, its key, its neighbours in time, the ground."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from geoml_ops.adapters.nouns import Shelf
+from geoml_ops.core.errors import NotFound
+from geoml_ops.core.flow import Bundle, Prediction, Reading, Reference, Scene, Version
+from geoml_ops.core.policy import CalibrationRules
+from geoml_ops.core.watched import ControlChart, Statistic
+from geoml_ops.domain.alarms import Key
+from geoml_ops.domain.alarms.keys import MONTHS
+from geoml_ops.domain.control import BANDS, FAMILIES, Calibration, Row, calibration, judge, standard_scores
+from geoml_ops.domain.diagnosis import Evidence
+from geoml_ops.domain.drift import Measured, Table, table_of, usable
+from geoml_ops.domain.shift import frozen_cuts, jensen_shannon, joined
+from geoml_ops.domain.sketch import Sketch, bins_of, from_text
+from geoml_ops.steps import references
+from geoml_ops.steps.places import Places
+from geoml_ops.steps.readings import Seen, tiles_of
+
+#: Scenes whose tiles a diagnosis looks at: of the same key, and the last of any key.
+MOST_SAME_KEY, MOST_RECENT = 12, 3
+_LEAST_NORMAL = 3
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A scene among the in-control scenes of its stream.
+
+    Attributes:
+        reference: their version; None without any.
+        members: all of them, in order of acquisition.
+        same_key: those of the scene's key on comparable ground.
+        charts: by family.
+        scores: standardised statistics by name.
+    """
+
+    reference: Reference | None
+    members: tuple[Reading, ...]
+    same_key: tuple[Reading, ...]
+    charts: tuple[ControlChart, ...]
+    scores: Mapping[str, float]
+
+
+def standing(places: Places, bundle: Bundle, reading: Reading, rules: CalibrationRules) -> Standing:
+    """Returns where a scene stands; with no reference version where its acquisition is not known."""
+    if not reading.key:
+        return Standing(None, (), (), (), {})
+    reference = references.current(places, bundle, reading.stream, rules)
+    members = tuple(references.members(places, reference))
+    alike = references.comparable(reading, members, rules.least_overlap)
+    earlier = references.comparable(
+        reading, references.recent(places, bundle.id, reading.stream, reading), rules.least_overlap
+    )
+    row = references.row_of(reading)
+    assert row is not None
+    charts, scores = [], {}
+    for family in FAMILIES:
+        found = calibration(_of_family(references.rows(alike), family, bundle), family, rules)
+        charts.append(judge(found, [*references.rows(earlier), row]))
+        scores.update(standard_scores(found, row))
+    same = tuple(r for r in alike if r.key == reading.key and r.id != reading.id)
+    return Standing(reference, members, same, tuple(charts), scores)
+
+
+def gathered(
+    places: Places, bundle: Bundle, seen: Seen, ground: Table, measured: Measured, stand: Standing
+) -> Evidence:
+    """Returns the evidence of one scene.
+
+    Args:
+        places: where things are.
+        bundle: the champion.
+        seen: the scene.
+        ground: well observed tiles of the champion's training ground.
+        measured: distances of the scene to it.
+        stand: where the scene stands among in-control scenes.
+    """
+    reading, shelf = seen.reading, Shelf(places.nouns)
+    first = shelf.get(Prediction, reading.predictions[0])
+    learned = _learned(shelf, bundle)
+    bands = next((chart for chart in stand.charts if chart.family == BANDS), None)
+    lately = [r for r in stand.members if r.acquired and reading.acquired and r.acquired < reading.acquired]
+    declared = _baseline(reading)
+    return Evidence(
+        bands=bundle.bands,
+        now=seen.tiles,
+        ground=ground,
+        everything=table_of(seen.everything),
+        same_key=_tables(places, stand.same_key[-MOST_SAME_KEY:]),
+        recent=_tables(places, lately[-MOST_RECENT:]),
+        statistics=measured.statistics,
+        charts=stand.charts,
+        is_dated=reading.acquired is not None,
+        own_key=_own_key(reading, learned),
+        has_reference=bands.state != "no reference yet" if bands else None,
+        is_known_region=_is_known(reading, learned, stand),
+        normal=normal_of(stand.same_key or stand.members),
+        scene=_scene(reading),
+        pixel_m=first.grid.pixel_m,
+        pixel_m_reference=bundle.contract.pixel_m,
+        crs=first.grid.crs,
+        crs_reference=learned[0].grid.crs if learned else "",
+        baseline=declared,
+        baselines=tuple(sorted({_baseline(r) for r in stand.members} | {s.baseline for s in learned} - {""})),
+        contract=bundle.contract,
+    )
+
+
+def normal_of(readings: Sequence[Reading]) -> dict[str, tuple[float, float, int]]:
+    """Returns mean, standard deviation and number of scenes of each statistic that at least three of them have."""
+    names = dict.fromkeys(name for reading in readings for name in _scene(reading))
+    found = {}
+    for name in names:
+        values = np.array([v for r in readings if (v := _scene(r).get(name)) is not None], dtype=np.float64)
+        if values.size >= _LEAST_NORMAL:
+            found[name] = (float(values.mean()), float(values.std(ddof=1)), int(values.size))
+    return found
+
+
+def told(measured: Measured, bundle: Bundle, reading: Reading, stand: Standing) -> tuple[Statistic, ...]:
+    """Returns the statistics with what the scene's own key adds: the standardised mean and the distance of shapes."""
+    shapes = _shapes(bundle, reading, stand.same_key)
+    return tuple(
+        s.model_copy(
+            update={"z": stand.scores.get(f"{s.column}:mean", stand.scores.get(s.column)), "js": shapes.get(s.column)}
+        )
+        for s in measured.statistics
+    )
+
+
+def _shapes(bundle: Bundle, reading: Reading, same_key: Sequence[Reading]) -> dict[str, float]:
+    """Jensen-Shannon distance of each band to the scenes of the same key, in ten bins frozen on those."""
+    found = {}
+    for bins in bins_of(bundle.contract):
+        texts = [r.sketches[bins.band] for r in same_key if bins.band in r.sketches]
+        if not texts or bins.band not in reading.sketches:
+            continue
+        parts: list[Sketch] = [from_text(text, bins) for text in texts]
+        counts = np.sum([part.counts for part in parts], axis=0)
+        now = from_text(reading.sketches[bins.band], bins).counts
+        if counts.sum() and sum(now):
+            cuts = frozen_cuts(counts)
+            found[bins.band] = float(jensen_shannon(joined(counts, cuts), joined(now, cuts)))
+    return found
+
+
+def _of_family(rows: Sequence[Row], family: str, bundle: Bundle) -> list[Row]:
+    """What the ground looks like is a fact of the ground; what a model says of it is compared with its own answers."""
+    return [row for row in rows if family == BANDS or row.model == bundle.id]
+
+
+def _scene(reading: Reading) -> dict[str, float | None]:
+    return {**reading.statistics, "valid_share": reading.valid_share}
+
+
+def _tables(places: Places, readings: Sequence[Reading]) -> tuple[Table, ...]:
+    found = (usable(tiles_of(places, reading)) for reading in readings)
+    return tuple(table for table in found if table)
+
+
+def _learned(shelf: Shelf, bundle: Bundle) -> list[Scene]:
+    try:
+        return [shelf.get(Scene, scene) for scene in shelf.get(Version, bundle.version).scenes]
+    except NotFound:
+        return []
+
+
+def _own_key(reading: Reading, learned: Sequence[Scene]) -> bool:
+    if not reading.key:
+        return True
+    key = Key.parse(reading.key)
+    parts = {
+        part.part for scene in learned for part in Key("any", "", MONTHS[scene.acquired.month - 1], "any").season()
+    }
+    return key.part in parts
+
+
+def _is_known(reading: Reading, learned: Sequence[Scene], stand: Standing) -> bool | None:
+    if stand.same_key:
+        return True
+    here = [scene.grid.bounds for scene in learned if scene.grid.crs == reading.crs]
+    return any(bounds.overlap(reading.bounds) for bounds in here) if here else None
+
+
+def _baseline(reading: Reading) -> str:
+    return Key.parse(reading.key).baseline if reading.key else ""
+
+
+__all__ = ["Calibration", "Standing", "gathered", "normal_of", "standing", "told"]
