@@ -19,6 +19,7 @@ from geoml_ops.core.flow import Bundle, Drift, Reading, Reference, Version
 from geoml_ops.core.policy import CalibrationRules
 from geoml_ops.domain.alarms import Key
 from geoml_ops.domain.control import Row
+from geoml_ops.domain.streams import FAULTS
 from geoml_ops.platform.locks import only_one
 from geoml_ops.platform.log import logger
 from geoml_ops.steps.places import Places
@@ -94,9 +95,13 @@ def comparable(reading: Reading, others: Iterable[Reading], least: float) -> lis
 
 
 def recent(places: Places, bundle: str, stream: str, upto: Reading, most: int = 60) -> list[Reading]:
-    """Returns the readings of a champion in a stream before this one, the newest last."""
+    """Returns the readings of a champion in a stream before this one, the newest last.
+
+    Without those in which a fault was named: what a delivery does is not what the ground does.
+    """
     shelf = Shelf(places.nouns)
-    ids = dict.fromkeys(d.reading for d in shelf.all(Drift) if d.bundle == bundle and d.stream == stream and d.reading)
+    mine = (d for d in shelf.all(Drift) if d.bundle == bundle and d.stream == stream and d.reading)
+    ids = dict.fromkeys(d.reading for d in mine if d.diagnosis.cause not in FAULTS)
     found = [_reading(shelf.folder, i) for i in ids if i != upto.id]
     earlier = [r for r in found if r.acquired is not None and upto.acquired is not None and r.acquired <= upto.acquired]
     return sorted(earlier, key=lambda r: (r.acquired, r.id))[-most:]
