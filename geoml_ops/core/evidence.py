@@ -215,3 +215,33 @@ class ClassArea(Value):
     area: float
     area_half: float | None
     mapped: float
+
+
+class LabelPlan(Value):
+    """How the units of a label budget were chosen, fixed before anybody labelled one.
+
+    Attributes:
+        rule: how strata were made and sized, sentences.
+        unit_px: edge of a sample unit in pixels of the map.
+        definitions: by stratum, what belongs to it.
+        units: by stratum, how many units the map has.
+        expected: by stratum, the share of units expected to be mapped right (0 to 1).
+        n_held: by stratum, how many of the drawn units are kept for judging; the others may be learned from.
+        mapped: area that the map shows of each class, in the design's unit of area.
+        stratum_se: by stratum, expected standard error of the share mapped right; None where one unit is all.
+        overall_se: expected standard error of overall accuracy, from all drawn units.
+        held_se: the same from those kept for judging; None without any.
+        minutes_per_unit: that one unit takes a person.
+    """
+
+    rule: str
+    unit_px: int = Field(ge=1)
+    definitions: dict[str, str]
+    units: dict[str, int]
+    expected: dict[str, float]
+    n_held: dict[str, int]
+    mapped: dict[str, float]
+    stratum_se: dict[str, float | None]
+    overall_se: float
+    held_se: float | None
+    minutes_per_unit: float = Field(gt=0)

@@ -30,6 +30,7 @@ from geoml_ops.core.evidence import (
     ClassTest,
     Conformal,
     Guard,
+    LabelPlan,
     Outcome,
     Panel,
     Score,
@@ -98,12 +99,14 @@ class Labels(Noun):
 
     ``n_polygons``, ``n_points`` and ``n_pixels`` count them by class name. ``file`` is a GeoPackage whose
     ``class_field`` holds names and whose ``fields`` hold numbers, or a raster of the codes of ``legend``, of which
-    ``nodata`` stands for no label.
+    ``nodata`` stands for no label. Labels for ``judging`` are never learned from. ``design`` is what they were asked
+    by, ``source`` says who labelled and how.
     """
 
     kind: ClassVar[str] = "labels"
-    schema_now: ClassVar[int] = 2
-    version_of_schema: int = Field(2, alias="schema")
+    schema_now: ClassVar[int] = 3
+    version_of_schema: int = Field(3, alias="schema")
+    parent_fields: ClassVar[tuple[str, ...]] = ("design",)
     name: str
     crs: str
     bounds: Bounds
@@ -115,6 +118,9 @@ class Labels(Noun):
     legend: tuple[LegendEntry, ...] = ()
     nodata: int | None = None
     form: Literal["vector", "raster"] = "vector"
+    use: Literal["learning", "judging"] = "learning"
+    design: str = ""
+    source: str = ""
     file: FileRef
 
     @property
@@ -213,12 +219,13 @@ class FeatureTable(Noun):
     ``left_out`` counts the polygons and pixels that gave no sample, by reason; ``drawn_from`` by class how many
     samples came from polygons, points and rasters. ``ground`` is a second
     Parquet file: pixels spread over everything that was observed, with their features, no labels. It is
-    what "this map" means to folds and to applicability; None in tables of before it was kept.
+    what "this map" means to folds and to applicability; None in tables of before it was kept. Only tables for
+    ``judging`` hold samples of labels that are kept from learning.
     """
 
     kind: ClassVar[str] = "table"
-    schema_now: ClassVar[int] = 3
-    version_of_schema: int = Field(3, alias="schema")
+    schema_now: ClassVar[int] = 4
+    version_of_schema: int = Field(4, alias="schema")
     parent_fields: ClassVar[tuple[str, ...]] = ("version", "covariates")
     version: str
     experiment: str
@@ -228,6 +235,7 @@ class FeatureTable(Noun):
     n_samples: dict[str, int]
     left_out: dict[str, int] = Field(default_factory=dict)
     drawn_from: dict[str, dict[str, int]] = Field(default_factory=dict)
+    use: Literal["learning", "judging"] = "learning"
     file: FileRef
     ground: FileRef | None = None
 
@@ -544,10 +552,14 @@ class Design(Noun):
         n: sample units drawn per stratum, simple random without replacement.
         planned_se: standard error of overall accuracy that the size was planned for; None where sizes were given.
         points: stratum, inclusion probability and place of each unit, and an empty column for what is there.
+        drift: what made somebody ask for labels, where something did.
+        asked: strata other than map classes, and what each unit is for; None where strata are the map's classes.
     """
 
     kind: ClassVar[str] = "design"
-    parent_fields: ClassVar[tuple[str, ...]] = ("prediction",)
+    schema_now: ClassVar[int] = 2
+    version_of_schema: int = Field(2, alias="schema")
+    parent_fields: ClassVar[tuple[str, ...]] = ("prediction", "drift")
     map: FileRef
     prediction: str = ""
     classes: tuple[str, ...]
@@ -557,6 +569,8 @@ class Design(Noun):
     seed: int
     planned_se: float | None = None
     points: FileRef
+    drift: str = ""
+    asked: LabelPlan | None = None
 
 
 class Accuracy(Noun):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from geoml_ops.core.grid import Value
 from geoml_ops.core.noun import digest
@@ -51,6 +51,12 @@ class ChartRules(Value):
     m: int = Field(5, ge=2)
     off_share: float = Field(0.5, ge=0, le=1)
 
+    @model_validator(mode="after")
+    def _within(self) -> ChartRules:
+        if self.k > self.m:
+            raise ValueError(f"{self.k} of {self.m} scenes cannot be beyond; k is at most m")
+        return self
+
 
 class CalibrationRules(Value):
     """How thresholds are found on in-control scenes.
@@ -80,6 +86,12 @@ class CalibrationRules(Value):
     chart: ChartRules = ChartRules()
     least_overlap: float = Field(0.5, gt=0, le=1)
     uncalibrated: Literal["fixed", "quiet"] = "fixed"
+
+    @model_validator(mode="after")
+    def _enough(self) -> CalibrationRules:
+        if self.least > self.most:
+            raise ValueError(f"a key of at most {self.most} scenes never has the {self.least} that make a reference")
+        return self
 
 
 class DriftTrigger(Value):
@@ -121,6 +133,7 @@ class Budget(Value):
         cooldown_days: after a training, in which no other starts; days of the scenes' own time.
         trainings_per_year: at most, in any 365 days; None for no limit.
         training_hours_per_year: of computing; None for no limit.
+        lost_after_hours: without verdict, after which a training is not waited for any more (hours of the clock).
         label_units: sample units that one round of labels asks for.
         label_minutes: that one unit takes a person, for the cost on record.
     """
@@ -128,8 +141,29 @@ class Budget(Value):
     cooldown_days: float = Field(0.0, ge=0)
     trainings_per_year: int | None = Field(None, ge=1)
     training_hours_per_year: float | None = Field(None, gt=0)
+    lost_after_hours: float = Field(72.0, gt=0)
     label_units: int = Field(100, ge=10)
     label_minutes: float = Field(2.0, gt=0)
+
+
+class AlertRules(Value):
+    """When people are told, beside the alarms of charts and named faults, which always are.
+
+    Attributes:
+        silent_days: without a new scene in a stream.
+        uncalibrated_days: since the first scene of a stream that still has no threshold.
+        unwatched_hours: since the watch last wrote what it knows.
+        error_share: of requests that the service failed to answer, in five minutes (0 to 1).
+        slow_s: that 95 of 100 requests for a map may take.
+        minutes: for which errors, slowness and silence of a server have to last.
+    """
+
+    silent_days: float = Field(45.0, gt=0)
+    uncalibrated_days: float = Field(180.0, gt=0)
+    unwatched_hours: float = Field(50.0, gt=0)
+    error_share: float = Field(0.05, gt=0, lt=1)
+    slow_s: float = Field(10.0, gt=0)
+    minutes: float = Field(10.0, gt=0)
 
 
 class Promotion(Value):
@@ -169,6 +203,7 @@ class Policy(Value):
         audit: what makes labels worth a training.
         budget: what it may cost.
         promotion: who lets a model become champion.
+        alerts: when people are told.
     """
 
     name: str
@@ -185,6 +220,15 @@ class Policy(Value):
     audit: AuditRules = AuditRules()
     budget: Budget = Budget()
     promotion: Promotion = Promotion()
+    alerts: AlertRules = AlertRules()
+
+    @model_validator(mode="after")
+    def _named(self) -> Policy:
+        if not self.name.strip():
+            raise ValueError("a policy has a name")
+        if len(set(self.months)) < len(self.months):
+            raise ValueError("months names one twice")
+        return self
 
     @property
     def id(self) -> str:

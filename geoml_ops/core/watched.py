@@ -123,6 +123,7 @@ class DriftMap(Value):
         statistic: what is drawn, with its unit.
         crs: of raster, squares and bounds.
         spots: regions that hang together, largest first.
+        sentence: where the largest is, whether that is more than in scenes in control, and what was left out.
     """
 
     raster: FileRef
@@ -131,6 +132,7 @@ class DriftMap(Value):
     statistic: str
     crs: str
     spots: tuple[Spot, ...] = ()
+    sentence: str = ""
 
 
 class Diagnosis(Value):

@@ -102,6 +102,12 @@ class SceneRow:
     place: Place | None
     n_spots: int
 
+    @property
+    def when(self) -> float:
+        """Seconds since 1970: of the acquisition, of the request where that is not known, otherwise 0."""
+        at = self.acquired or self.logged
+        return at.timestamp() if at else 0.0
+
     def chart(self, family: str) -> ControlChart | None:
         """Returns the chart of a family, or None where there is none."""
         return next((chart for chart in self.charts if chart.family == family), None)

@@ -5,118 +5,78 @@ Apart from ``steps/watch.py`` so that asking for a decision does not load Eviden
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-import shapely
+import time
+from datetime import UTC, datetime
 
 from geoml_ops.adapters.configs import read_policy
-from geoml_ops.adapters.crs import reproject
 from geoml_ops.adapters.nouns import Shelf
-from geoml_ops.adapters.predictions import PredictionLog
-from geoml_ops.adapters.registry import Registry
-from geoml_ops.core.errors import GeomlError, NotFound
-from geoml_ops.core.flow import (
-    Bundle,
-    Decision,
-    Drift,
-    Entry,
-    Labels,
-    Prediction,
-    Retrain,
-    Scene,
-    Version,
-)
-from geoml_ops.core.grid import Bounds
+from geoml_ops.core.flow import Bundle, Decision, Drift, Entry, Retrain, Version
 from geoml_ops.core.policy import Policy
 from geoml_ops.domain.triggers import Ruling, State, weigh
 from geoml_ops.platform.locks import only_one
 from geoml_ops.platform.log import logger
+from geoml_ops.steps import trail
+from geoml_ops.steps.archive import Archive
+from geoml_ops.steps.gathering import champion, drifts_of, gather
 from geoml_ops.steps.places import Places
+from geoml_ops.steps.standings import Known, audits_of, learned, standing_drifts, state_of, trainings_of
 
-
-def champion(places: Places) -> Entry | None:
-    """Returns the entry that the registry calls champion now, or None before the first."""
-    try:
-        with Registry(places.tracking_uri) as registry:
-            release = registry.release(places.model, "champion")
-    except NotFound:
-        return None
-    return Entry(bundle=release.bundle, model=release.model, number=release.number)
+__all__ = ["champion", "decide", "drifts_of", "gather", "weighed"]
 
 
 def weighed(places: Places, version_id: str) -> bool:
     """Returns whether a decision about this version is on record."""
-    return any(decision.version == version_id for decision in Shelf(places.nouns).all(Decision))
+    return any(decision.version == version_id for decision in Archive(places.nouns).all(Decision))
 
 
-def drifts_of(places: Places, bundle_id: str) -> list[Drift]:
-    """Returns what was found for a bundle, in the order in which its newest predictions were logged."""
-    place = {line.id: i for i, line in enumerate(PredictionLog(places.predictions).lines())}
-    mine = [drift for drift in Shelf(places.nouns).all(Drift) if drift.bundle == bundle_id]
-    return sorted(mine, key=lambda drift: max((place.get(p, -1) for p in drift.predictions), default=-1))
-
-
-def gather(places: Places) -> tuple[str, ...]:
-    """Returns ids of the champion's predictions that no comparison covers, in the order they were logged.
-
-    A comparison that was made but never decided on is gathered again, so that a kill between the two
-    loses nothing: comparing the same predictions gives the same drift.
-    """
-    entry, shelf = champion(places), Shelf(places.nouns)
-    if entry is None:
-        return ()
-    drifts = drifts_of(places, entry.bundle)
-    decided = {decision.drift for decision in shelf.all(Decision)}
-    for drift in drifts:
-        if drift.id not in decided:
-            return drift.predictions
-    covered = {prediction for drift in drifts for prediction in drift.predictions}
-    logged = dict.fromkeys(line.id for line in PredictionLog(places.predictions).lines())
-    return tuple(i for i in logged if i not in covered and _of(shelf, i, entry.bundle))
-
-
-def decide(places: Places, drift_id: str, version_id: str) -> tuple[Decision, Retrain | None]:
+def decide(
+    places: Places, drift_id: str, version_id: str, *, now: datetime | None = None
+) -> tuple[Decision, Retrain | None]:
     """Returns the decision about a drift and a version, and the retrain event when it fires.
 
-    Every call leaves a decision on record, fired or not. The same drift, version, champion and policy give
-    the same two nouns. A champion and a version start one training at most; an event whose training
-    led to a bundle already is not given out again.
+    Every evaluation, fired or not, is appended to the audit trail. The same drift, version, champion and policy give
+    the same two nouns while nothing else changed. A champion and a version start one training at most, and one runs at
+    a time; an event whose training led to a bundle already is not given out again.
 
     Args:
         places: where things are.
         drift_id: what was just compared; empty for what stands.
         version_id: the version that arrived; empty for the newest.
+        now: when this is asked, for the trail; this moment if left out.
 
     Raises:
         NotFound: an id names nothing.
+        Refused: the audit trail was changed.
         Unavailable: the registry does not answer.
     """
-    shelf, policy = Shelf(places.nouns), read_policy(places.policy)
+    began, at = time.monotonic(), now or datetime.now(UTC)
+    shelf, policy = Archive(places.nouns), read_policy(places.policy)
     with only_one(places.workspace / "locks" / "decide.lock"):
-        entry = champion(places)
-        version = _version(shelf, version_id)
-        drift, standing = _drifts(places, shelf, drift_id, entry)
-        for fired in _fired(shelf, entry, version):
-            if fired.drift == (drift.id if drift else "") and fired.policy == policy.id:
-                return fired, _unanswered(shelf, shelf.put(_retrain(fired)))
-        ruling = weigh(_state(shelf, entry, version, drift, standing), policy)
-        ruling = _once(shelf, entry, version, ruling)
-        decision = _decision(policy, entry, version, drift, ruling)
+        trail.settle(places, at)
+        trail.keep_policy(places, policy)
+        entry, version = champion(places), _version(shelf, version_id)
+        if entry is not None:
+            # A decision names its champion, so a replay has to find it.
+            shelf.put(entry)
+        history = drifts_of(places, entry.bundle) if entry else []
+        drift = _looked_at(shelf, drift_id, history, policy)
+        before = _same_question(shelf, policy, entry, version, drift)
+        if before is not None:
+            return before, _unanswered(shelf, shelf.put(_retrain(before)))
+        scenes, labels = learned(shelf, entry)
+        asked = trainings_of(shelf, entry, trail.lost(places, policy, at), trail.hours(places))
+        known = Known(entry, version, drift, history, scenes, labels, asked, audits_of(shelf, entry))
+        state = state_of(shelf, known, policy.calibration)
+        ruling = weigh(state, policy)
+        decision = _decision(policy, state, ruling)
         retrain = _retrain(decision) if decision.fired else None
-        shelf.put(decision)
-        if retrain is not None:
-            shelf.put(retrain)
+        spoke = shelf.get(Drift, ruling.drift) if ruling.drift else drift
+        record = trail.record_of(
+            decision, state=state, spoke=spoke, policy=policy, retrain=retrain, now=at, seconds=time.monotonic() - began
+        )
+        trail.keep(places, record, decision, retrain)
     logger("watch").info("decided", decision=decision.id, action=decision.action, fired=decision.fired)
     return decision, retrain
-
-
-def _of(shelf: Shelf, prediction_id: str, bundle: str) -> bool:
-    try:
-        return shelf.get(Prediction, prediction_id).bundle == bundle
-    except (GeomlError, ValueError) as error:
-        logger("watch").warning("logged prediction cannot be read", prediction=prediction_id[:60], error=str(error))
-        return False
 
 
 def _version(shelf: Shelf, version_id: str) -> Version | None:
@@ -125,73 +85,32 @@ def _version(shelf: Shelf, version_id: str) -> Version | None:
     return next(reversed(list(shelf.all(Version))), None)
 
 
-def _drifts(places: Places, shelf: Shelf, drift_id: str, entry: Entry | None) -> tuple[Drift | None, Drift | None]:
-    history = drifts_of(places, entry.bundle) if entry else []
-    shifts = [d for d in history if d.diagnosis.cause == "covariate shift"]
-    standing = shifts[-1] if shifts else None
+def _looked_at(shelf: Shelf, drift_id: str, history: list[Drift], policy: Policy) -> Drift | None:
     if drift_id:
-        return shelf.get(Drift, drift_id), standing
-    return standing or (history[-1] if history else None), standing
+        return shelf.get(Drift, drift_id)
+    standing = standing_drifts(shelf, history, policy.calibration)
+    return next(iter([*standing, *history[-1:]]), None)
 
 
-def _state(
-    shelf: Shelf, entry: Entry | None, version: Version | None, drift: Drift | None, standing: Drift | None
-) -> State:
-    known = shelf.get(Version, shelf.get(Bundle, entry.bundle).version) if entry else None
-    labels = [shelf.get(Labels, i) for i in version.labels] if version else []
-    ground, crs = _ground(shelf, standing)
-    return State(
-        champion=f"{entry.model} {entry.number}" if entry else "",
-        drift=drift,
-        standing=standing,
-        drifted_ground=ground,
-        has_version=version is not None,
-        is_champions=bool(known and version and {*version.scenes, *version.labels} <= {*known.scenes, *known.labels}),
-        labels=labels,
-        known_labels=[shelf.get(Labels, i) for i in known.labels] if known else [],
-        label_ground={x.id: _in_crs(x.bounds, x.crs, crs) for x in labels} if crs else {},
-        scenes=[shelf.get(Scene, i) for i in version.scenes] if version else [],
-        known_scenes=[shelf.get(Scene, i) for i in known.scenes] if known else [],
-    )
+def _same_question(
+    shelf: Shelf, policy: Policy, entry: Entry | None, version: Version | None, drift: Drift | None
+) -> Decision | None:
+    """Returns the decision that started a training when exactly this was asked before, or None."""
+    asked = (drift.id if drift else "", version.id if version else "", entry.id if entry else "", policy.id)
+    fired = (d for d in shelf.all(Decision) if d.fired)
+    return next((d for d in fired if (d.drift, d.version, d.champion, d.policy) == asked), None)
 
 
-def _ground(shelf: Shelf, drift: Drift | None) -> tuple[Sequence[Bounds], str]:
-    grids = [shelf.get(Prediction, i).grid for i in drift.predictions] if drift else []
-    if not grids:
-        return (), ""
-    crs = grids[0].crs
-    return [_in_crs(grid.bounds, grid.crs, crs) for grid in grids], crs
-
-
-def _in_crs(bounds: Bounds, source: str, target: str) -> Bounds:
-    # Edges, not only corners: a straight edge becomes a curve in another projection.
-    edge = shapely.segmentize(shapely.box(*bounds.as_tuple()), max(bounds.right - bounds.left, 1e-9) / 16)
-    left, bottom, right, top = reproject(np.array([edge], dtype=object), source, target)[0].bounds
-    return Bounds(left=left, bottom=bottom, right=right, top=top)
-
-
-def _fired(shelf: Shelf, entry: Entry | None, version: Version | None) -> list[Decision]:
-    key = (entry.id if entry else "", version.id if version else "")
-    return [d for d in shelf.all(Decision) if d.fired and (d.champion, d.version) == key]
-
-
-def _once(shelf: Shelf, entry: Entry | None, version: Version | None, ruling: Ruling) -> Ruling:
-    before = _fired(shelf, entry, version)
-    if not (ruling.fired and before):
-        return ruling
-    return Ruling("none", False, f"{_retrain(before[0]).id} asked for a training on this version already.")
-
-
-def _decision(
-    policy: Policy, entry: Entry | None, version: Version | None, drift: Drift | None, ruling: Ruling
-) -> Decision:
+def _decision(policy: Policy, state: State, ruling: Ruling) -> Decision:
     return Decision(
-        drift=drift.id if drift else "",
-        version=version.id if version else "",
-        champion=entry.id if entry else "",
+        drift=state.drift.id if state.drift else "",
+        version=state.version,
+        champion=state.entry,
         policy=policy.id,
+        rule=ruling.rule,
         action=ruling.action,
         fired=ruling.fired,
+        suppressed=ruling.suppressed,
         because=ruling.because,
     )
 

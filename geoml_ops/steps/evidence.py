@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.core.errors import NotFound
 from geoml_ops.core.flow import Bundle, Prediction, Reading, Reference, Scene, Version
 from geoml_ops.core.policy import CalibrationRules
-from geoml_ops.core.watched import ControlChart, Statistic
+from geoml_ops.core.watched import ControlChart, Estimate, Statistic
 from geoml_ops.domain.alarms import Key
 from geoml_ops.domain.alarms.keys import MONTHS
 from geoml_ops.domain.control import BANDS, FAMILIES, Calibration, Row, calibration, judge, standard_scores
@@ -19,7 +19,7 @@ from geoml_ops.domain.diagnosis import Evidence
 from geoml_ops.domain.drift import Measured, Table, table_of, usable
 from geoml_ops.domain.shift import frozen_cuts, jensen_shannon, joined
 from geoml_ops.domain.sketch import Sketch, bins_of, from_text
-from geoml_ops.steps import references
+from geoml_ops.steps import estimating, references
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.readings import Seen, tiles_of
 
@@ -35,6 +35,7 @@ class Standing:
     Attributes:
         reference: their version; None without any.
         members: all of them, in order of acquisition.
+        alike: those on comparable ground.
         same_key: those of the scene's key on comparable ground.
         charts: by family.
         scores: standardised statistics by name.
@@ -42,6 +43,7 @@ class Standing:
 
     reference: Reference | None
     members: tuple[Reading, ...]
+    alike: tuple[Reading, ...]
     same_key: tuple[Reading, ...]
     charts: tuple[ControlChart, ...]
     scores: Mapping[str, float]
@@ -50,7 +52,7 @@ class Standing:
 def standing(places: Places, bundle: Bundle, reading: Reading, rules: CalibrationRules) -> Standing:
     """Returns where a scene stands; with no reference version where its acquisition is not known."""
     if not reading.key:
-        return Standing(None, (), (), (), {})
+        return Standing(None, (), (), (), (), {})
     reference = references.current(places, bundle, reading.stream, rules)
     members = tuple(references.members(places, reference))
     alike = references.comparable(reading, members, rules.least_overlap)
@@ -65,11 +67,27 @@ def standing(places: Places, bundle: Bundle, reading: Reading, rules: Calibratio
         charts.append(judge(found, [*references.rows(earlier), row]))
         scores.update(standard_scores(found, row))
     same = tuple(r for r in alike if r.key == reading.key and r.id != reading.id)
-    return Standing(reference, members, same, tuple(charts), scores)
+    return Standing(reference, members, tuple(alike), same, tuple(charts), scores)
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What is estimated without labels: accuracy by method, class shares under label shift, and what to know of it."""
+
+    estimates: tuple[Estimate, ...] = ()
+    prior_shift: Mapping[str, float] = field(default_factory=dict)
+    said: str = ""
+
+
+def guessed(places: Places, bundle: Bundle, reading: Reading) -> Guess:
+    """Returns what can be estimated of a scene without labels."""
+    found, why_not = estimating.estimates(places, bundle, reading.confidences)
+    shares, trust = estimating.prior_shift(places, bundle, reading.statistics)
+    return Guess(found, shares, " ".join(part for part in (why_not, trust) if part))
 
 
 def gathered(
-    places: Places, bundle: Bundle, seen: Seen, ground: Table, measured: Measured, stand: Standing
+    places: Places, bundle: Bundle, seen: Seen, ground: Table, measured: Measured, stand: Standing, guess: Guess
 ) -> Evidence:
     """Returns the evidence of one scene.
 
@@ -80,6 +98,7 @@ def gathered(
         ground: well observed tiles of the champion's training ground.
         measured: distances of the scene to it.
         stand: where the scene stands among in-control scenes.
+        guess: what is estimated without labels.
     """
     reading, shelf = seen.reading, Shelf(places.nouns)
     first = shelf.get(Prediction, reading.predictions[0])
@@ -109,6 +128,8 @@ def gathered(
         baseline=declared,
         baselines=tuple(sorted({_baseline(r) for r in stand.members} | {s.baseline for s in learned} - {""})),
         contract=bundle.contract,
+        estimates=guess.estimates,
+        prior_shift=guess.prior_shift,
     )
 
 
@@ -192,4 +213,4 @@ def _baseline(reading: Reading) -> str:
     return Key.parse(reading.key).baseline if reading.key else ""
 
 
-__all__ = ["Calibration", "Standing", "gathered", "normal_of", "standing", "told"]
+__all__ = ["Calibration", "Guess", "Standing", "gathered", "guessed", "normal_of", "standing", "told"]

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 
 from geoml_ops.adapters.nouns import Shelf
@@ -22,6 +21,7 @@ from geoml_ops.domain.control import Row
 from geoml_ops.domain.streams import FAULTS
 from geoml_ops.platform.locks import only_one
 from geoml_ops.platform.log import logger
+from geoml_ops.steps.archive import Archive
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.readings import overlap
 
@@ -35,7 +35,7 @@ def current(places: Places, bundle: Bundle, stream: str, rules: CalibrationRules
 
     Called again it gives the same version.
     """
-    shelf = Shelf(places.nouns)
+    shelf = Archive(places.nouns)
     newest = _newest(shelf, bundle.id, stream)
     drifts = [d for d in shelf.all(Drift) if d.stream == stream and d.reading and d.acquired is not None]
     if newest is None:
@@ -99,7 +99,7 @@ def recent(places: Places, bundle: str, stream: str, upto: Reading, most: int = 
 
     Without those in which a fault was named: what a delivery does is not what the ground does.
     """
-    shelf = Shelf(places.nouns)
+    shelf = Archive(places.nouns)
     mine = (d for d in shelf.all(Drift) if d.bundle == bundle and d.stream == stream and d.reading)
     ids = dict.fromkeys(d.reading for d in mine if d.diagnosis.cause not in FAULTS)
     found = [_reading(shelf.folder, i) for i in ids if i != upto.id]
@@ -193,10 +193,8 @@ def _put(
     )
 
 
-@lru_cache(maxsize=8192)
 def _reading(folder: Path, reading_id: str) -> Reading:
-    # Nouns never change, and a reference holds hundreds: reading each again for every scene would be most of the time.
-    return Shelf(folder).get(Reading, reading_id)
+    return Archive(folder).get(Reading, reading_id)
 
 
 def _acquired(shelf: Shelf, reading_id: str) -> datetime:

@@ -21,7 +21,7 @@ from geoml_ops.domain.drift import Measured, measure, usable
 from geoml_ops.domain.sketch import Columns
 from geoml_ops.platform.locks import only_one
 from geoml_ops.platform.log import logger
-from geoml_ops.steps import evidence
+from geoml_ops.steps import departing, evidence
 from geoml_ops.steps.dashboard import summarise
 from geoml_ops.steps.decisions import champion, decide, gather, weighed
 from geoml_ops.steps.places import Places
@@ -90,19 +90,23 @@ def _compared(places: Places, predictions: Sequence[Prediction], policy: Policy)
         sentence = f"No comparison: {error}"
         diagnosis = Diagnosis(cause="cannot tell", action="look", sentence=sentence)
         return _drift(predictions, policy, Measured(0, 0), diagnosis)
-    return _found(places, predictions, policy, opened.bundle, ground, seen)
+    drift = _found(places, predictions, policy, opened.bundle, ground, seen)
+    departing.reported(places, first.model, drift, seen, usable(ground), policy.drift)
+    return drift
 
 
 def _found(
     places: Places, predictions: Sequence[Prediction], policy: Policy, bundle: Bundle, ground: Columns, seen: Seen
 ) -> Drift:
-    reading = Shelf(places.nouns).put(seen.reading)
+    reading, learned = Shelf(places.nouns).put(seen.reading), usable(ground)
     measured = measure(ground, seen.everything, bundle.bands, policy.drift)
     stand = evidence.standing(places, bundle, reading, policy.calibration)
-    facts = evidence.gathered(places, bundle, seen, usable(ground), measured, stand)
+    guess = evidence.guessed(places, bundle, reading)
+    facts = evidence.gathered(places, bundle, seen, learned, measured, stand, guess)
     diagnosis = diagnose(facts, policy.drift)
-    drift = _drift(predictions, policy, measured, diagnosis)
-    return drift.model_copy(
+    worth = departing.is_worth_a_map(diagnosis, stand.charts)
+    where = departing.mapped(places, bundle, predictions, seen, stand, learned) if worth else None
+    return _drift(predictions, policy, measured, diagnosis).model_copy(
         update={
             "reading": reading.id,
             "reference": stand.reference.id if stand.reference else "",
@@ -112,6 +116,9 @@ def _found(
             "calibrated": any(chart.limit is not None for chart in stand.charts),
             "statistics": evidence.told(measured, bundle, reading, stand),
             "charts": stand.charts,
+            "estimates": guess.estimates,
+            "prior_shift": dict(guess.prior_shift),
+            "where": where,
         }
     )
 

@@ -221,10 +221,11 @@ def test_a_plan_of_schema_1_keeps_its_name_and_its_meaning() -> None:
 #: What each schema brought, by kind: none of it was there before.
 BROUGHT: dict[str, dict[int, set[str]]] = {
     "scene": {2: set()},
-    "labels": {2: {"n_points", "n_pixels", "fields", "legend", "nodata", "form"}},
+    "labels": {2: {"n_points", "n_pixels", "fields", "legend", "nodata", "form"}, 3: {"use", "design", "source"}},
     "version": {2: {"ancillaries"}},
     "covariate": {2: {"covariates"}},
-    "table": {2: {"ground"}, 3: {"covariates", "drawn_from"}},
+    "table": {2: {"ground"}, 3: {"covariates", "drawn_from"}, 4: {"use"}},
+    "design": {2: {"drift", "asked"}},
     "evaluation": {
         2: {"per_class", "reliability", "importance", "others", "selected_from"},
         3: {"study", "importance_per_fold"},

@@ -33,6 +33,9 @@ class Evidence:
         normal: mean, standard deviation and number of scenes of scene-level statistics among in-control scenes of the
             key: ``valid_share``, ``edge_density``, ``outside_share``, ``class:forest`` ...
         scene: the same statistics of this scene.
+        observed: by band, the share of the scene's pixels (0 to 1) that have a number in that band alone; empty where
+            it was not counted. Without it a band that is nodata everywhere looks as a scene that was not observed.
+        may_be_fixed: whether fixed thresholds may speak where no history calibrates.
         pixel_m: edge of a pixel of the scene as delivered, in metres.
         pixel_m_reference: of the scenes it is compared with.
         crs: of the scene.
@@ -59,6 +62,8 @@ class Evidence:
     is_known_region: bool | None = None
     normal: Mapping[str, tuple[float, float, int]] = field(default_factory=dict)
     scene: Mapping[str, float | None] = field(default_factory=dict)
+    observed: Mapping[str, float] = field(default_factory=dict)
+    may_be_fixed: bool = True
     pixel_m: float | None = None
     pixel_m_reference: float | None = None
     crs: str = ""

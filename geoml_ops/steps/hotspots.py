@@ -1,0 +1,279 @@
+"""Where a scene departs from the usual: tiles against the same ground's normal, as raster, squares and picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geoml_ops.adapters import cog, plots, vector
+from geoml_ops.adapters.crs import is_metric
+from geoml_ops.core.errors import BadInput, TooLarge
+from geoml_ops.core.noun import FileRef, digest
+from geoml_ops.core.watched import DriftMap, Spot
+from geoml_ops.domain import hotspots
+from geoml_ops.domain.drift import Table
+from geoml_ops.domain.hotspots import Departures, Local, Region
+from geoml_ops.platform.files import read_json, sha256_of, whole_file, write_json
+from geoml_ops.platform.log import logger
+from geoml_ops.steps.places import Places
+
+MAPS, LAYER = "maps", "tiles"
+#: More cells than this from the first tile to the last are no map for people, and mostly empty.
+MOST_CELLS = 4_000_000
+MOST_SPOTS = 20
+_FAR = 3.0
+_AGAINST = {
+    "own history": "the same places in scenes in control, in their own standard deviations",
+    "same ground": "the same places as they were, in standard deviations of that change over tiles",
+    "other ground": "the normal ground as a whole, in standard deviations between tiles",
+}
+_log = logger("watch")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Tiles of one prediction: their CRS, the edge of a whole tile in its units, and their columns."""
+
+    crs: str
+    edge_m: float
+    table: Table
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Departures of a scene, their statistics as tested and as whole hot-spots, and the regions."""
+
+    departures: Departures
+    tested: Local
+    regions: tuple[Region, ...]
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """``(n,)`` number of the region that each tile is in, from 1; 0 for none."""
+        number = np.zeros(len(self.departures.largest), dtype=np.int64)
+        for position, region in enumerate(self.regions, 1):
+            number[region.tiles] = position
+        return number
+
+
+def ground(parts: Sequence[Part]) -> tuple[Part | None, str]:
+    """Returns the tiles that can be drawn on one map, one below the other, and a sentence about those that cannot.
+
+    One CRS and one edge of tiles are kept, those of most tiles; None where there is no tile at all.
+    """
+    groups: dict[tuple[str, float], list[Part]] = {}
+    for part in parts:
+        if _rows(part.table):
+            groups.setdefault((part.crs, round(part.edge_m, 6)), []).append(part)
+    if not groups:
+        return None, "No prediction has observed tiles."
+    chosen = max(groups, key=lambda key: (sum(_rows(p.table) for p in groups[key]), key))
+    mine = groups[chosen]
+    names = [name for name in mine[0].table if all(name in part.table for part in mine)]
+    table = {name: np.concatenate([part.table[name] for part in mine]) for name in names}
+    others = [(key, sum(_rows(p.table) for p in group)) for key, group in groups.items() if key != chosen]
+    said = "; ".join(f"{n} tiles of {edge:g} m in {crs[:20]}" for (crs, edge), n in sorted(others))
+    return Part(chosen[0], mine[0].edge_m, table), f"Not on this map, as it has one CRS and one tile: {said}." * bool(
+        said
+    )
+
+
+def draw(
+    places: Places,
+    name: str,
+    now: Part,
+    normal: Table,
+    bands: Sequence[str],
+    *,
+    quiet: Sequence[float] = (),
+    alpha: float = 0.05,
+    said: str = "",
+) -> DriftMap | None:
+    """Returns where a scene departs from the usual; None, with a line in the log, where there is nothing to draw.
+
+    The files lie in ``maps`` under the dashboard, whole or absent; the same call writes the same bytes.
+
+    Args:
+        places: where things are.
+        name: of the files, without ending.
+        now: observed tiles of the scene.
+        normal: tiles of in-control scenes of its key, one below the other, or of the ground that the champion
+            learned from.
+        bands: to look at.
+        quiet: largest mass of a region in each scene in control, see :func:`quiet_masses`; with fewer than
+            ``1 / alpha - 1`` of them no region is an alarm, and the sentence says so.
+        alpha: share of scenes in control that may show an alarm.
+        said: a sentence to carry along, such as that of :func:`ground`.
+    """
+    try:
+        found = _found(now.table, normal, bands, now.edge_m)
+    except (BadInput, TooLarge) as error:
+        _log.warning("no drift map", name=name, reason=str(error))
+        return None
+    if found is None:
+        _log.info("no drift map", name=name, reason="no observed tile, or no normal one with the same bands")
+        return None
+    d, limit = found.departures, hotspots.least_mass(quiet, alpha)
+    spots = tuple(_spot(d, region, limit) for region in found.regions[:MOST_SPOTS])
+    sentence = " ".join(part for part in (_sentence(found, now.crs, quiet, limit), said) if part)
+    home = places.dashboard / MAPS
+    raster, squares = home / f"{name}.tif", home / f"{name}.gpkg"
+    _write_raster(raster, found, now.crs)
+    _write_squares(squares, found, now.crs)
+    picture = home / f"{name}.png"
+    _write_bytes(picture, _picture(found, now.crs, [spot.alarm for spot in spots]))
+    return DriftMap(
+        raster=_ref(places, raster),
+        squares=_ref(places, squares),
+        picture=_ref(places, picture),
+        statistic=f"largest departure over {len(d.bands)} bands from {_AGAINST[d.against]}",
+        crs=now.crs,
+        spots=spots,
+        sentence=sentence,
+    )
+
+
+def quiet_masses(
+    places: Places, reference_id: str, scenes: Sequence[Table], bands: Sequence[str], *, edge_m: float
+) -> tuple[float, ...]:
+    """Returns the largest mass of a region in each in-control scene, drawn against the others; 0 for one without.
+
+    Kept beside the workspace's other records under the reference's name; a lost or damaged file is made again.
+
+    Args:
+        places: where things are.
+        reference_id: names the version of the reference that the scenes are of.
+        scenes: observed tiles of each scene, of one CRS and one tile edge.
+        bands: to look at.
+        edge_m: of a whole tile.
+    """
+    asked = digest([reference_id, [_rows(s) for s in scenes], list(bands), edge_m])[:16]
+    path = places.workspace / "watch" / f"quiet-{asked}.json"
+    kept = _kept(path)
+    if kept is not None and len(kept) == len(scenes):
+        return kept
+    masses = tuple(_mass_of(scenes, number, bands, edge_m) for number in range(len(scenes)))
+    write_json(path, {"reference": reference_id, "masses": list(masses)})
+    return masses
+
+
+def _mass_of(scenes: Sequence[Table], number: int, bands: Sequence[str], edge_m: float) -> float:
+    others, _ = ground([Part("", edge_m, scene) for i, scene in enumerate(scenes) if i != number])
+    try:
+        found = _found(scenes[number], others.table, bands, edge_m) if others else None
+    except (BadInput, TooLarge):
+        found = None
+    return hotspots.largest_mass(found.regions) if found else 0.0
+
+
+def _kept(path: Path) -> tuple[float, ...] | None:
+    try:
+        return tuple(float(mass) for mass in read_json(path)["masses"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _found(now: Table, normal: Table, bands: Sequence[str], edge_m: float) -> _Found | None:
+    departures = hotspots.departures(now, normal, bands, edge_m)
+    if departures is None:
+        return None
+    height, width = departures.lattice.shape
+    if height * width > MOST_CELLS:
+        raise TooLarge(
+            f"The tiles lie in {height * width} cells; a map has at most {MOST_CELLS}.", "look at one region"
+        )
+    tested = hotspots.local_moran(departures.lattice, departures.largest)
+    whole = hotspots.grown(departures.lattice, departures.largest, tested)
+    return _Found(departures, tested, hotspots.regions(departures.lattice, departures.largest, whole))
+
+
+def _spot(departures: Departures, region: Region, limit: float | None) -> Spot:
+    signed = departures.signed[region.tiles]
+    seen = np.isfinite(signed).any(axis=0)
+    means = np.nanmean(signed[:, seen], axis=0)
+    direction: Literal["high", "low"] = "high" if means[np.argmax(np.abs(means))] >= 0 else "low"
+    alarm = limit is not None and region.mass >= limit
+    return Spot(
+        bounds=region.bounds,
+        n_tiles=len(region.tiles),
+        mass=region.mass,
+        mean=region.mean,
+        direction=direction,
+        alarm=alarm,
+    )
+
+
+def _sentence(found: _Found, crs: str, quiet: Sequence[float], limit: float | None) -> str:
+    values = found.departures.largest[np.isfinite(found.departures.largest)]
+    parts = [hotspots.where(found.departures.lattice, found.regions, crs)]
+    if found.regions:
+        parts.append(_named(found.departures, found.regions[0]))
+    parts.append(
+        f"The middle tile departs by {float(np.median(values)):.2g} standard deviations, {(values > _FAR).mean():.0%} "
+        f"of {len(values)} tiles by more than {_FAR:g}."
+    )
+    mass = hotspots.largest_mass(found.regions)
+    if limit is None:
+        parts.append(f"Uncalibrated: {len(quiet)} scenes in control do not tell how much stands out by chance.")
+    elif mass >= limit:
+        parts.append(f"That is more than in scenes in control (mass {mass:.3g}, limit {limit:.3g} of {len(quiet)}).")
+    elif found.regions:
+        parts.append(f"Scenes in control show as much (mass {mass:.3g}, limit {limit:.3g} of {len(quiet)}).")
+    return " ".join(parts)
+
+
+def _named(departures: Departures, region: Region) -> str:
+    """Says which band departs most in a region, and which way."""
+    means = np.array(
+        [float(np.mean(c[np.isfinite(c)])) if np.isfinite(c).any() else 0.0 for c in departures.signed[region.tiles].T]
+    )
+    most = int(np.argmax(np.abs(means)))
+    way = "above" if means[most] >= 0 else "below"
+    return f"There {departures.bands[most][:30]} is {abs(means[most]):.2g} standard deviations {way} the usual."
+
+
+def _write_raster(path: Path, found: _Found, crs: str) -> None:
+    d = found.departures
+    layers, grid, tags = hotspots.pixels(d.lattice, crs, d.largest, found.tested)
+    more = np.full((1 + len(d.bands), *grid.shape), np.nan, dtype=np.float32)
+    for layer, column in zip(more, (found.numbers.astype(np.float64), *d.signed.T), strict=True):
+        layer[d.lattice.rows, d.lattice.cols] = column
+    names = [*hotspots.BANDS, "spot", *d.bands]
+    cog.write_numbers(path, np.concatenate([layers, more]), grid, names, tags)
+
+
+def _write_squares(path: Path, found: _Found, crs: str) -> None:
+    d = found.departures
+    more: dict[str, NDArray[np.float64]] = {f"z_{band}": d.signed[:, i] for i, band in enumerate(d.bands)}
+    counts = {"spot": found.numbers.astype(np.float64), "n_normal": d.n_normal.astype(np.float64)}
+    columns = hotspots.columns(d.largest, found.tested, counts | more)
+    vector.write_patches(path, hotspots.squares(d.lattice), columns, crs, LAYER)
+
+
+def _picture(found: _Found, crs: str, alarms: Sequence[bool]) -> bytes:
+    d = found.departures
+    layers, grid, _ = hotspots.pixels(d.lattice, crs, d.largest, found.tested)
+    spots = np.zeros(grid.shape, dtype=np.int64)
+    spots[d.lattice.rows, d.lattice.cols] = found.numbers
+    spots[spots > len(alarms)] = 0
+    title = hotspots.where(d.lattice, found.regions, crs)
+    return plots.drift_map(layers[0], spots, alarms, grid, metric=is_metric(crs), title=title)
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    with whole_file(path) as part:
+        part.write_bytes(content)
+
+
+def _ref(places: Places, path: Path) -> FileRef:
+    inside = path.relative_to(places.dashboard).as_posix()
+    return FileRef(path=inside, sha256=sha256_of(path), size=path.stat().st_size)
+
+
+def _rows(table: Table) -> int:
+    return int(next(iter(table.values())).size) if table else 0
