@@ -9,8 +9,8 @@ import numpy as np
 
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.core.errors import NotFound
-from geoml_ops.core.flow import Bundle, Prediction, Reading, Reference, Scene, Version
-from geoml_ops.core.policy import CalibrationRules
+from geoml_ops.core.flow import Bundle, Entry, Prediction, Reading, Reference, Scene, Version
+from geoml_ops.core.policy import AuditRules, CalibrationRules
 from geoml_ops.core.watched import ControlChart, Estimate, Statistic
 from geoml_ops.domain.alarms import Key
 from geoml_ops.domain.alarms.keys import MONTHS
@@ -19,9 +19,12 @@ from geoml_ops.domain.diagnosis import Evidence
 from geoml_ops.domain.drift import Measured, Table, table_of, usable
 from geoml_ops.domain.shift import frozen_cuts, jensen_shannon, joined
 from geoml_ops.domain.sketch import Sketch, bins_of, from_text
+from geoml_ops.domain.triggers import lower_bound
 from geoml_ops.steps import estimating, references
+from geoml_ops.steps.archive import Archive
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.readings import Seen, tiles_of
+from geoml_ops.steps.standings import audits_of
 
 #: Scenes whose tiles a diagnosis looks at: of the same key, and the last of any key.
 MOST_SAME_KEY, MOST_RECENT = 12, 3
@@ -72,18 +75,27 @@ def standing(places: Places, bundle: Bundle, reading: Reading, rules: Calibratio
 
 @dataclass(frozen=True)
 class Guess:
-    """What is estimated without labels: accuracy by method, class shares under label shift, and what to know of it."""
+    """How good a scene's answers are, as far as can be said.
+
+    Attributes:
+        estimates: of accuracy, without labels.
+        prior_shift: class shares under label shift.
+        said: what to know of both.
+        audit: lower bound of the accuracy that labels gave, and the policy's floor; None without either.
+    """
 
     estimates: tuple[Estimate, ...] = ()
     prior_shift: Mapping[str, float] = field(default_factory=dict)
     said: str = ""
+    audit: tuple[float, float] | None = None
 
 
-def guessed(places: Places, bundle: Bundle, reading: Reading) -> Guess:
-    """Returns what can be estimated of a scene without labels."""
+def guessed(places: Places, bundle: Bundle, reading: Reading, rules: AuditRules) -> Guess:
+    """Returns what is estimated of a scene without labels, and what the newest audit of the champion said."""
     found, why_not = estimating.estimates(places, bundle, reading.confidences)
     shares, trust = estimating.prior_shift(places, bundle, reading.statistics)
-    return Guess(found, shares, " ".join(part for part in (why_not, trust) if part))
+    said = " ".join(part for part in (why_not, trust) if part)
+    return Guess(found, shares, said, _audited(places, bundle, rules))
 
 
 def gathered(
@@ -130,6 +142,7 @@ def gathered(
         contract=bundle.contract,
         estimates=guess.estimates,
         prior_shift=guess.prior_shift,
+        audit=guess.audit,
     )
 
 
@@ -169,6 +182,13 @@ def _shapes(bundle: Bundle, reading: Reading, same_key: Sequence[Reading]) -> di
             cuts = frozen_cuts(counts)
             found[bins.band] = float(jensen_shannon(joined(counts, cuts), joined(now, cuts)))
     return found
+
+
+def _audited(places: Places, bundle: Bundle, rules: AuditRules) -> tuple[float, float] | None:
+    entry = next((e for e in Archive(places.nouns).all(Entry) if e.bundle == bundle.id), None)
+    audit = next(iter(audits_of(Archive(places.nouns), entry)), None)
+    low = lower_bound(audit, rules.confidence) if audit and audit.n >= rules.least_units else None
+    return (low, rules.floor) if low is not None and rules.floor is not None else None
 
 
 def _of_family(rows: Sequence[Row], family: str, bundle: Bundle) -> list[Row]:

@@ -101,7 +101,7 @@ def _found(
     reading, learned = Shelf(places.nouns).put(seen.reading), usable(ground)
     measured = measure(ground, seen.everything, bundle.bands, policy.drift)
     stand = evidence.standing(places, bundle, reading, policy.calibration)
-    guess = evidence.guessed(places, bundle, reading)
+    guess = evidence.guessed(places, bundle, reading, policy.audit)
     facts = evidence.gathered(places, bundle, seen, learned, measured, stand, guess)
     diagnosis = diagnose(facts, policy.drift)
     worth = departing.is_worth_a_map(diagnosis, stand.charts)
