@@ -14,11 +14,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Generic, Protocol, TypeVar
 
 from geoml_ops.core.errors import GeomlError, Unavailable
 from geoml_ops.platform.log import logger
+from serving.urgency import give_way
 
 CALL_PX = 2**14
 """Pixels of a call at most, more only where one part alone has more: beyond that, calls get slower by the pixel."""
@@ -177,6 +178,8 @@ class Batches(Generic[P, R, S]):
             thread.start()
 
     def _reading(self) -> None:
+        # Ready in time is soon enough: the next call is made ready while another one goes on.
+        give_way()
         while True:
             with self._come:
                 taken: _Taken[P] = []
@@ -245,9 +248,10 @@ class Batches(Generic[P, R, S]):
         """Says whether what comes next fills a call; of very many requests the first ones are looked at."""
         if self.waiting_px < CALL_PX:
             return False
-        waiting = [ticket.waiting for ticket in islice(self._tickets, MOST_LOOKED_AT) if ticket.waiting]
-        key = waiting[0][0].key if waiting else None
-        return sum(part.size_px for parts in waiting for part in parts if part.key == key) >= CALL_PX
+        waiting = (part for ticket in islice(self._tickets, MOST_LOOKED_AT) for part in ticket.waiting)
+        first = next(waiting, None)
+        sizes = (part.size_px for part in waiting if first and part.key == first.key)
+        return first is not None and any(px >= CALL_PX for px in accumulate(sizes, initial=first.size_px))
 
     def _take(self) -> _Taken[P]:
         """Returns the parts of the next call: the first that waits, and all of its key that fit, oldest first."""

@@ -28,12 +28,14 @@ from geoml_ops.steps.chips import Asked
 from geoml_ops.steps.keeping import keep_chips, keep_tiles
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.records import Kind, record, tidy
+from serving.urgency import give_way
 
 FLUSH_S, FLUSH_ROWS = 20.0, 2000
 QUEUE_BYTES = 64 << 20
 TIDY_S = 3600.0
 SKETCH_EVERY_S = 0.02
 """Bands of chips are sketched at most so often, so that a crowd of callers is answered and not measured."""
+LEAST_URGENT = 10
 _log = logger("recording")
 
 
@@ -173,6 +175,8 @@ class Recorder:
             self._missed(request_id, error)
 
     def _work(self) -> None:
+        # Nobody waits for a row, and an answer must not wait for one either.
+        give_way(LEAST_URGENT)
         flushed, tidied = time.monotonic(), -TIDY_S
         going = True
         while going:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -162,12 +162,12 @@ def _answered(places: Places, journal: MapJournal, request: Request, how: _How) 
 def _made(places: Places, journal: MapJournal, request: Request, how: _How) -> Prediction:
     bundle, home = request.model.bundle, PredictionLog(places.predictions).home(request.id)
     picture = Picture(request.source.grid.shape, bundle.contract)
-    findings = _passed(journal, request, picture, how)
     # What the first answer said about its origin stays, so that a repaired file has the same bytes.
     shelf = Shelf(places.nouns)
     earlier = _kept(shelf, request.id)
     scenes = earlier.scenes if earlier else request.scenes
     with ThreadPoolExecutor(1, thread_name_prefix="telling") as aside:
+        findings = _passed(journal, request, picture, how, aside)
         told = aside.submit(_told, home, picture, findings)
         sha256 = journal.finish(home / MAP, tags(request, scenes) | meaning(bundle))
         told.result()
@@ -183,11 +183,19 @@ def _made(places: Places, journal: MapJournal, request: Request, how: _How) -> P
     return shelf.put(_prediction(request, findings, (_file(home / MAP, sha256), _file(home / SKETCHES)), scenes, said))
 
 
-def _passed(journal: MapJournal, request: Request, picture: Picture, how: _How) -> Findings:
-    """Commits all blocks of a map; returns what was found in them."""
+def _passed(journal: MapJournal, request: Request, picture: Picture, how: _How, aside: Executor) -> Findings:
+    """Commits all blocks of a map; returns what was found in them. The picture is drawn aside once all were read."""
     source, bundle, layout = request.source, request.model.bundle, journal.layout
     plan = plan_pass(source, bundle, layout, how.budget, picture.nbytes)
-    mapper = Mapper(source, bundle, request.model.run, layout, picture=picture, remembered_bytes=plan.remembered_bytes)
+    mapper = Mapper(
+        source,
+        bundle,
+        request.model.run,
+        layout,
+        picture=picture,
+        later=aside.submit,
+        remembered_bytes=plan.remembered_bytes,
+    )
     findings = Findings(bundle)
     for notes in journal.notes():
         findings.add(notes)

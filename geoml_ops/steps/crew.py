@@ -28,11 +28,6 @@ class Crew:
         """
         self._pool, self._threads = pool, threads
 
-    def later(self, work: Callable[[], object]) -> None:
-        """Lets a thread do something when it is free; what it raises is not heard of."""
-        with suppress(RuntimeError):
-            self._pool.submit(work)
-
     def spread(self, work: Callable[[_Item], _Made], items: Iterable[_Item]) -> Sequence[_Made]:
         """Returns what ``map`` does; each part is worked on by this thread or by one that is free."""
         todo: deque[tuple[Callable[[_Item], _Made], _Item, Future[_Made]]] = deque()

@@ -149,10 +149,11 @@ class Mapper:
         layout: MapLayout,
         *,
         picture: Picture | None = None,
+        later: Callable[[Callable[[], object]], object] | None = None,
         remembered_bytes: int = 0,
     ) -> None:
         self.source, self.bundle, self.layout, self.lattice = source, bundle, layout, lattice_of(bundle)
-        self._run, self._picture, self._tiles = run, picture, Tiles.of(source.grid)
+        self._run, self._picture, self._later, self._tiles = run, picture, later, Tiles.of(source.grid)
         self._threshold = bundle.applicability.threshold if bundle.applicability else None
         self._least: Least | None = (
             least_over(bundle.conformal, bundle.classes, source.grid) if bundle.conformal else None
@@ -173,8 +174,8 @@ class Mapper:
     ) -> tuple[Encoded, bytes]:
         """Returns a block as its journal keeps it, and its notes."""
         block = self._read(window, swath)
-        if self._picture is not None and self._picture.take(window, block.core):
-            crew.later(self._picture.draw)
+        if self._picture is not None and self._picture.take(window, block.core) and self._later is not None:
+            self._later(self._picture.draw)
         layers = self._answered(block, crew.spread)
         notes = notes_of(window, block.core, layers, self._tiles, self.source.grid, self.bundle)
         return journal.encode(index, self._bands(window, layers), notes), notes

@@ -1,19 +1,19 @@
 """Chips over HTTP against the bare call of the same graph: the real service, its guard and its keys, on this machine.
 
-Callers are processes of their own: they must not share an interpreter with what is timed.
+Callers of a crowd are a process of their own (:mod:`tests.benchmarks.callers`): they must not share an interpreter with
+what is timed, and hardly the processors.
 """
 
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -192,12 +192,15 @@ def _called(pool: ThreadPoolExecutor, threads: int, work: Callable[[], object]) 
 @contextmanager
 def callers(service: Serving, dn: NDArray[np.uint16]) -> Iterator[Callable[[float], int]]:
     """Yields what has all callers ask for some seconds and returns how many answers they got; they are a process."""
-    with tempfile.NamedTemporaryFile(suffix=".npy") as file:
-        np.save(file, dn)
+    where, body = urlsplit(service.url), dn.tobytes()
+    said = {"Host": where.netloc, **service.headers(dn), "Content-Length": str(len(body))}
+    head = ["POST /classify_chip HTTP/1.1", *(f"{name}: {value}" for name, value in said.items()), "", ""]
+    with tempfile.NamedTemporaryFile() as file:
+        file.write("\r\n".join(head).encode() + body)
         file.flush()
-        words = [json.dumps([service.url, service.key, file.name, CLIENTS])]
+        words = [str(where.hostname), str(where.port), file.name, str(CLIENTS)]
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.benchmarks.http", *words],
+            [sys.executable, "-m", "tests.benchmarks.callers", *words],
             cwd=CHECKOUT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -219,40 +222,8 @@ def callers(service: Serving, dn: NDArray[np.uint16]) -> Iterator[Callable[[floa
             process.wait(20)
 
 
-def call(url: str, key: str, file: str, n: int) -> None:
-    """Is the process of the callers: for each line of seconds it asks so long and writes how many answers came."""
-    dn = np.load(file)
-    body, headers = dn.tobytes(), Serving(url, key).headers(dn)
-    with ThreadPoolExecutor(n) as pool:
-        for line in sys.stdin:
-            # The service lets connections go that are idle for seconds, as they are while the other part is timed.
-            connections = [connected(url) for _ in range(n)]
-            end = time.perf_counter() + float(line)
-            print(sum(pool.map(partial(_ask_until, end, body, headers), connections)), flush=True)
-            for connection in connections:
-                connection.close()
-
-
-def _ask_until(end: float, body: bytes, headers: Mapping[str, str], connection: http.client.HTTPConnection) -> int:
-    n = 0
-    while time.perf_counter() < end:
-        asked(connection, body, headers)
-        # What comes after the bell was paid for by time that nobody counts.
-        n += time.perf_counter() <= end
-    return n
-
-
 FIGURES: Mapping[str, Callable[[str], Figure]] = {
     "http_chip": one_chip,
     "http_clients_32": partial(clients, "light", EDGE_PX, 1),
     "http_clients_32_forest": partial(clients, "forest", EDGE_PX, 1),
 }
-
-
-def main(words: Sequence[str]) -> None:
-    """Runs the callers' process."""
-    call(*json.loads(words[0]))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

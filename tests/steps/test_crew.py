@@ -53,7 +53,6 @@ def test_a_pool_that_closes_leaves_the_work_to_who_has_it() -> None:
     pool = ThreadPoolExecutor(2)
     crew = Crew(pool, 2)
     pool.shutdown()
-    crew.later(lambda: None)
     assert crew.spread(abs, [-1, 2, -3]) == [1, 2, 3]
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -29,6 +31,8 @@ from geoml_ops.platform.files import whole_file
 CLASSIC_BYTES = 2**32 - 2**16
 """Up to this size a file is a classic TIFF, which every reader knows; beyond it is a BigTIFF."""
 _IN_MEMORY_BYTES = 4 << 20
+_THREADS = 2
+"""That pack overviews; nothing else goes on at the end of a map."""
 
 
 @dataclass(frozen=True)
@@ -107,13 +111,24 @@ def _full(layout: MapLayout, blocks: Blocks) -> Level:
 
 def _overviews(layout: MapLayout, blocks: Blocks, aside: IO[bytes]) -> Iterator[Level]:
     """Yields the overviews, the largest first; their tiles are put aside until the size of the file is known."""
-    for number in layout.pyramid.levels:
-        start, sizes = aside.seek(0, 2), []
-        for tile in mosaics(layout, blocks, number):
-            contents = [packed(layer.tobytes()) for layer in tile]
-            aside.writelines(contents)
-            sizes.append([len(content) for content in contents])
-        yield _put_aside(number, np.array(sizes, dtype=np.int64), aside, start)
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="packing") as pool:
+        for number in layout.pyramid.levels:
+            start, sizes = aside.seek(0, 2), []
+            for contents in _packed(mosaics(layout, blocks, number), pool):
+                aside.writelines(contents)
+                sizes.append([len(content) for content in contents])
+            yield _put_aside(number, np.array(sizes, dtype=np.int64), aside, start)
+
+
+def _packed(tiles: Iterator[NDArray[np.uint8]], pool: Executor) -> Iterator[list[bytes]]:
+    """Yields the bands of each tile, packed; the next tile is put together meanwhile."""
+    waiting: deque[list[Future[bytes]]] = deque()
+    for tile in tiles:
+        waiting.append([pool.submit(packed, layer.tobytes()) for layer in tile])
+        if len(waiting) > 1:
+            yield [content.result() for content in waiting.popleft()]
+    for contents in waiting:
+        yield [content.result() for content in contents]
 
 
 def _put_aside(number: int, sizes: NDArray[np.int64], aside: IO[bytes], start: int) -> Level:

@@ -22,6 +22,7 @@ _BITS = {
     FLOATING: frozenset({16, 32, 64}),
 }
 JPEG = 7
+DEFLATED = (8, 32946)
 #: What one byte can become at most: the codecs' own arithmetic, rounded up; 0 where they have no ceiling.
 _CEILING = {1: 1, 5: 1_400, 8: 1_100, 32946: 1_100, 32773: 70, 50000: 0, 34887: 0, JPEG: 0}
 _NAMES = {6: "old JPEG", JPEG: "JPEG", 34712: "JPEG 2000", 34925: "LZMA", 50001: "WEBP", 50002: "JPEG XL"}
@@ -43,6 +44,8 @@ class Image:
         together: bands that one chunk holds.
         places: first byte of each chunk in the file, 0 where it is missing.
         lengths: bytes of each, 0 where it is missing.
+        tiled: whether chunks are tiles, all of one size, not strips.
+        predictor: what was compressed: 1 numbers, 2 differences to the number before, 3 those of floating ones.
     """
 
     width: int
@@ -55,6 +58,8 @@ class Image:
     together: int
     places: NDArray[np.uint64]
     lengths: NDArray[np.uint64]
+    tiled: bool
+    predictor: int
 
     @property
     def decoded(self) -> int:
@@ -84,8 +89,8 @@ def image_of(tiff: Tiff, fields: Mapping[int, Field], limits: Limits) -> Image:
             "write whole numbers of 8, 16 or 32 bits, or floating ones of 32",
         )
     codec = _codec(tiff, fields, limits)
-    planar = _one(tiff, fields, PLANAR, 1)
-    if planar not in (1, 2) or _one(tiff, fields, PREDICTOR, 1) not in (1, 2, 3):
+    planar, predictor = _one(tiff, fields, PLANAR, 1), _one(tiff, fields, PREDICTOR, 1)
+    if planar not in (1, 2) or predictor not in (1, 2, 3):
         raise BadInput(f"{tiff.name} says its bands are arranged in way {planar}; 1 and 2 exist.", _REWRITE)
     together = n_bands if planar == 1 else 1
     chunk, tables = _chunk(tiff, fields, width, height)
@@ -94,8 +99,9 @@ def image_of(tiff: Tiff, fields: Mapping[int, Field], limits: Limits) -> Image:
     n_chunks = -(-height // chunk[0]) * -(-width // chunk[1]) * (n_bands // together)
     within(n_chunks, limits.blocks, f"chunks in {tiff.name}")
     places, lengths = (_table(tiff, fields, tag, n_chunks) for tag in tables)
-    image = Image(width, height, n_bands, bits, kind, codec, chunk, together, places, lengths)
-    _judge_chunks(tiff, image, tiled=TILES in fields)
+    tiled = TILES in fields
+    image = Image(width, height, n_bands, bits, kind, codec, chunk, together, places, lengths, tiled, predictor)
+    _judge_chunks(tiff, image)
     return image
 
 
@@ -160,7 +166,7 @@ def _chunk(tiff: Tiff, fields: Mapping[int, Field], width: int, height: int) -> 
     return (rows, cols), (TILES, TILE_LENGTHS)
 
 
-def _judge_chunks(tiff: Tiff, image: Image, *, tiled: bool) -> None:
+def _judge_chunks(tiff: Tiff, image: Image) -> None:
     places, lengths = image.places, image.lengths
     if ((places == 0) != (lengths == 0)).any():
         raise BadInput(f"Of some chunks {tiff.name} says where they begin but not how long they are.", _REWRITE)
@@ -177,20 +183,20 @@ def _judge_chunks(tiff: Tiff, image: Image, *, tiled: bool) -> None:
         )
     ceiling = _CEILING[image.codec]
     if ceiling:
-        short = there & (lengths * np.uint64(ceiling) < _decoded(image, tiled=tiled))
+        short = there & (lengths * np.uint64(ceiling) < _decoded(image))
         if short.any():
             raise BadInput(
                 f"{int(short.sum())} chunks of {tiff.name} are shorter than any of their size can be.", _REWRITE
             )
 
 
-def _decoded(image: Image, *, tiled: bool) -> NDArray[np.uint64]:
+def _decoded(image: Image) -> NDArray[np.uint64]:
     """Returns the bytes of each chunk before it was compressed."""
     rows, cols = image.chunk
     a_row = -(-cols * image.together * image.bits // 8)
     sizes = np.full(len(image.places), a_row * rows, dtype=np.uint64)
     down = -(-image.height // rows)
-    if not tiled and image.height % rows:
+    if not image.tiled and image.height % rows:
         sizes[down - 1 :: down] = a_row * (image.height % rows)
     return sizes
 

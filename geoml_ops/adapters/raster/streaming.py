@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rasterio.windows import Window as RasterioWindow
 
 from geoml_ops.adapters.raster.opening import LIMITS, Limits, opened
+from geoml_ops.adapters.raster.unpacking import Chunks, unpacked
 from geoml_ops.core.errors import BadInput
 from geoml_ops.core.grid import Window
 
@@ -68,8 +69,8 @@ def chunking(path: Path, limits: Limits = LIMITS) -> Chunking:
 class Stream:
     """A raster that is open for reading windows; use it in the thread that opened it, and nowhere else."""
 
-    def __init__(self, source: Any, name: str, cache_bytes: int) -> None:
-        self._source, self._name, self._cache_bytes = source, name, cache_bytes
+    def __init__(self, source: Any, name: str, cache_bytes: int, chunks: Chunks | None = None) -> None:
+        self._source, self._name, self._cache_bytes, self._chunks = source, name, cache_bytes, chunks
         self._top = self._low = 0
         self._held: NDArray[Any] | None = None
 
@@ -86,6 +87,9 @@ class Stream:
         source = self._source
         if window.col + window.width > source.width or window.row + window.height > source.height:
             raise BadInput(f"{window!r} reaches beyond the {source.width} x {source.height} pixels of {self._name}.")
+        unpacked_here = None if self._chunks is None else self._chunks.read(window, bands)
+        if unpacked_here is not None:
+            return unpacked_here
         area = RasterioWindow(window.col, window.row, window.width, window.height)
         # One number for the whole process, in bytes (rasterio 1.4.4, GDAL 3.10): whoever opens a file sets it anew.
         rasterio.env.setenv(GDAL_CACHEMAX=self._cache_bytes)
@@ -135,5 +139,8 @@ def streamed(
         TooLarge: beyond ``limits``.
     """
     more = {"NUM_THREADS": str(threads)} if threads > 1 else {}
-    with opened(path, limits, OVERVIEW_LEVEL="NONE", **more) as source:
-        yield Stream(source, path.name, cache_bytes)
+    with (
+        opened(path, limits, OVERVIEW_LEVEL="NONE", **more) as source,
+        unpacked(path, limits, (source.count, source.height, source.width), threads) as chunks,
+    ):
+        yield Stream(source, path.name, cache_bytes, chunks)
