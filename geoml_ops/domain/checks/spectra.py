@@ -160,12 +160,14 @@ def _strangers(at: Mapping[str, NDArray[np.float64]], contract: Contract) -> tup
     if not names or any(np.ptp(at[name]) == 0 for name in names):
         return [], False
     # Ranks: clouds and roofs must not decide.
-    ranks = np.stack([np.argsort(np.argsort(at[name], kind="stable"), kind="stable") for name in names])
-    z = np.arctanh(np.clip(np.corrcoef(ranks), -0.9999, 0.9999))
+    values = np.stack([at[name] for name in names])
+    ranks = np.empty(values.shape, np.intp)
+    np.put_along_axis(ranks, np.argsort(values, axis=1, kind="stable"), np.arange(values.shape[1])[np.newaxis], axis=1)
+    z = np.arctanh(np.clip(np.corrcoef(ranks), -0.9999, 0.9999)).tolist()
     place = {name: i for i, name in enumerate(names)}
 
     def follows(name: str, others: Sequence[str]) -> float:
-        return max(float(z[place[name], place[other]]) for other in others)
+        return max(z[place[name]][place[other]] for other in others)
 
     found: list[tuple[bool, float, str]] = []
     for here, there in combinations(members, 2):
@@ -206,7 +208,7 @@ def _lone_peak(at: Mapping[str, NDArray[np.float64]], contract: Contract) -> tup
 def _cold(at: Mapping[str, NDArray[np.float64]], contract: Contract) -> list[str]:
     said = []
     for band in contract.bands:
-        middle = float(np.median(at[band.name]))
-        if band.unit == "K" and middle < _COLDEST_K:
+        middle = float(np.median(at[band.name])) if band.unit == "K" else np.inf
+        if middle < _COLDEST_K:
             said.append(f"half of {band.name} is colder than {middle:.0f} K, which no ground by day is")
     return said
