@@ -12,6 +12,7 @@ be_quiet()
 
 from geoml_ops.platform.files import write_json  # noqa: E402
 from tests.benchmarks import (  # noqa: E402
+    beside,
     covariates,
     engine,
     families,
@@ -45,6 +46,7 @@ FIGURES = {
         shifts,
         trails,
         engine,
+        beside,
         http,
     )
     for name, figure in part.FIGURES.items()
