@@ -2,7 +2,8 @@
 
 ``GEOML_GEOAI_PYTHON`` names the interpreter of that environment; without it there is no figure. geoai 0.40.1 reads in
 windows and holds the sums of all classes of the whole raster; here a 1 x 1 convolution of ten bands to five classes,
-tiles of 512 pixels without overlap. Raster Vision 0.31.1 installs, but does not load beside torch 2.13 (torchvision 0.28).
+tiles of 512 pixels without overlap. Raster Vision 0.31.1 installs, but does not load beside torch 2.13.0 with
+torchvision 0.28.0.
 """
 
 from __future__ import annotations
