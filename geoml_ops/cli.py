@@ -15,13 +15,17 @@ from geoml_ops.settings import CHECKOUT, Settings, be_quiet
 from geoml_ops.terminal import places, say, show
 from geoml_ops.verbs import (
     accuracy,
+    alerts,
     classify,
     explaining,
     features,
     ingest,
     judging,
     keys,
+    labelling,
+    policy,
     publish,
+    trail,
     train,
     tuning,
     watch,
@@ -30,9 +34,9 @@ from geoml_ops.verbs import (
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="One loop, four verbs: ingest, train, publish, watch."
 )
-for _verb in (ingest, train, publish, watch, accuracy, features, keys):
+for _verb in (ingest, train, publish, watch, policy, trail, accuracy, features, keys):
     app.add_typer(_verb.app, name=_verb.__name__.rpartition(".")[2])
-
+app.add_typer(labelling.app, name="labels")
 
 for _command in (
     judging.folds,
@@ -42,6 +46,7 @@ for _command in (
     tuning.select,
     explaining.explain,
     classify.classify,
+    alerts.alerts,
 ):
     app.command()(_command)
 

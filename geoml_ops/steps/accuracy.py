@@ -150,6 +150,11 @@ def estimate(
         BadInput: the points are not those of the design, labels are missing or name no class.
     """
     design = design_of(places, design_id)
+    if design.asked is not None:
+        raise BadInput(
+            f"{design.id} asks for labels; they come back to be reviewed before they count.",
+            f"geoml labels return {design.id} FILE",
+        )
     drawn = _drawn(read_sheet(points_of(places, design)))
     classes = tuple(dict.fromkeys((*design.classes, *(name.strip() for name in also))))
     pixel_ha = sum(design.strata.values()) / sum(design.n[s] / p for s, p in _chances(drawn).items())

@@ -78,14 +78,21 @@ class Opened:
     rasters: tuple[Coded, ...]
 
 
-def open_labels(places: Places, version: Version, experiment: Experiment) -> Opened:
+def open_labels(places: Places, version: Version, experiment: Experiment, *, judging: bool = False) -> Opened:
     """Returns the labels of a version, mapped to the classes of an experiment.
+
+    Args:
+        places: where things are.
+        version: whose labels.
+        experiment: that names the classes.
+        judging: whether labels that are kept from learning are among them.
 
     Raises:
         BadInput: a label is unknown, a weight is none, or a raster is to be drawn from without a limit.
         Refused: a file of the version is not the one its noun names.
     """
-    found = [Shelf(places.nouns).get(Labels, labels_id) for labels_id in version.labels]
+    held = [Shelf(places.nouns).get(Labels, labels_id) for labels_id in version.labels]
+    found = [labels for labels in held if judging or labels.use == "learning"]
     _require_field(found, experiment.sampling.weight_field)
     opened: list[tuple[Records, Records] | Coded] = []
     for labels in found:

@@ -153,6 +153,9 @@ def _recorded(
         n_points=_counts([name for name, is_point in zip(plain, point, strict=True) if is_point]),
         fields=tuple(numbers),
         legend=tuple(legend),
+        use=said.use,
+        design=said.design,
+        source=said.source,
         file=_file_ref(goal, f"data/labels/{delivery.name}/labels.gpkg"),
     )
 
@@ -229,6 +232,9 @@ def _coded(
         legend=tuple(legend),
         nodata=nodata,
         form="raster",
+        use=said.use,
+        design=said.design,
+        source=said.source,
         file=_file_ref(path, f"data/labels/{delivery.name}/labels.tif"),
     )
 

@@ -132,7 +132,7 @@ def judge(places: Places, entry_id: str, version_id: str = "") -> Judgement:
         return known[-1]
     if version_id and champion is None:
         raise BadInput("There is no champion to compare with on new ground.", f"geoml publish judge {entry.id}")
-    table = tabulate(places, version_id) if version_id else None
+    table = tabulate(places, version_id, judging=True) if version_id else None
     asked = (entry.id, champion.id if champion else "", table.id if table else "")
     known = [j for j in shelf.all(Judgement) if (j.challenger, j.champion, j.ground) == asked]
     judgement = known[-1] if known else look(places, entry, champion, table)

@@ -16,7 +16,7 @@ from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.tables import Table, read_table
 from geoml_ops.core.errors import BadInput
 from geoml_ops.core.experiment import Experiment
-from geoml_ops.core.flow import FeatureTable, Scene, Version
+from geoml_ops.core.flow import FeatureTable, Labels, Scene, Version
 from geoml_ops.core.grid import Grid
 from geoml_ops.domain.features import label_of
 from geoml_ops.domain.folds import PredictionPoints, Samples
@@ -94,7 +94,7 @@ def _tabled(table: Table, names: Sequence[str], days: Mapping[str, int], points:
 
 
 def draw(
-    places: Places, version: Version, experiment: Experiment, source: FeatureSource
+    places: Places, version: Version, experiment: Experiment, source: FeatureSource, *, judging: bool = False
 ) -> tuple[Columns, dict[str, str], dict[str, int]]:
     """Returns the samples of a version with their features.
 
@@ -103,6 +103,7 @@ def draw(
         version: whose scenes and labels they are.
         experiment: what to draw.
         source: computes the features.
+        judging: whether samples of labels that are kept from learning are drawn as well.
 
     Returns:
         Columns by name, ordered by scene, row and column; what the table says about itself; and how many
@@ -122,8 +123,10 @@ def draw(
             f"{', '.join(systems) or 'none'}.",
             "train on scenes of one UTM zone",
         )
-    left_out: dict[str, int] = {}
-    opened, n_classes, found = open_labels(places, version, experiment), len(experiment.class_names), []
+    held = sum(shelf.get(Labels, labels).use == "judging" for labels in version.labels) if not judging else 0
+    left_out = {"deliveries_for_judging": held} if held else dict[str, int]()
+    opened, n_classes = open_labels(places, version, experiment, judging=judging), len(experiment.class_names)
+    found = []
     for scene in scenes:
         candidates, reasons = candidates_on(scene.grid, opened, experiment.sampling, n_classes)
         add_reasons(left_out, reasons)

@@ -6,13 +6,14 @@ Apart from ``steps/train.py`` so that tabulating loads neither MLflow nor any fa
 from __future__ import annotations
 
 import hashlib
+from typing import Literal
 
 import numpy as np
 
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.tables import is_whole, write_table
 from geoml_ops.core.errors import NotFound
-from geoml_ops.core.flow import FeatureTable, FoldPlan, Retrain, Scene, Version, kind_of
+from geoml_ops.core.flow import FeatureTable, FoldPlan, Labels, Retrain, Scene, Version, kind_of
 from geoml_ops.core.folding import FoldRules
 from geoml_ops.domain.folds import plan_for
 from geoml_ops.platform.log import logger
@@ -49,8 +50,13 @@ def version_for(places: Places, cause: str | None = None) -> str:
     return shelf.get(Retrain, cause).version if kind_of(cause) is Retrain else shelf.get(Version, cause).id
 
 
-def tabulate(places: Places, version_id: str) -> FeatureTable:
+def tabulate(places: Places, version_id: str, *, judging: bool = False) -> FeatureTable:
     """Returns the table of labelled samples and features of a version, for the current experiment.
+
+    Args:
+        places: where things are.
+        version_id: whose scenes and labels.
+        judging: whether finished models are compared on it: then it also holds what is kept from learning.
 
     Raises:
         BadInput: an unknown label, scenes of several CRSs, or no samples of a class.
@@ -60,12 +66,15 @@ def tabulate(places: Places, version_id: str) -> FeatureTable:
     version = shelf.get(Version, version_id)
     source = FeatureSource(places, version, experiment)
     graph = hashlib.sha256(source.content).hexdigest()
+    held = judging and any(shelf.get(Labels, labels).use == "judging" for labels in version.labels)
+    use: Literal["learning", "judging"] = "judging" if held else "learning"
     for known in shelf.all(FeatureTable):
-        same = (known.version, known.experiment, known.feature_graph) == (version.id, experiment.id, graph)
+        asked = (known.version, known.experiment, known.feature_graph, known.use)
+        same = asked == (version.id, experiment.id, graph, use)
         if same and known.ground and all(is_whole(places.tables, f) for f in (known.file, known.ground)):
             keep_experiment(places, experiment)
             return known
-    columns, says, left_out = draw(places, version, experiment, source)
+    columns, says, left_out = draw(places, version, experiment, source, judging=held)
     counts = np.bincount(columns["code"], minlength=len(experiment.class_names))
     table = FeatureTable(
         version=version.id,
@@ -76,6 +85,7 @@ def tabulate(places: Places, version_id: str) -> FeatureTable:
         n_samples={name: int(count) for name, count in zip(experiment.class_names, counts, strict=True)},
         left_out=left_out,
         drawn_from=drawn_from(columns, experiment),
+        use=use,
         file=write_table(places.tables, columns, says),
         ground=write_table(places.tables, draw_ground(places, version, experiment, source), says),
     )

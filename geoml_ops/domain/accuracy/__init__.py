@@ -9,11 +9,12 @@ quantity and allocation disagreement say both.
 from geoml_ops.domain.accuracy.drawing import Drawn, count_codes, draw_ranks, place_ranks
 from geoml_ops.domain.accuracy.estimates import Assessment, Cells, Estimate, OfClass, Strata, Z, assess
 from geoml_ops.domain.accuracy.guard import Labelled, Matched, Units, match
-from geoml_ops.domain.accuracy.planning import ALLOCATIONS, LEAST, Allocation, Sizes, sizes_for
+from geoml_ops.domain.accuracy.planning import ALLOCATIONS, LEAST, MOST_UNITS, Allocation, Sizes, sizes_for, spread_out
 
 __all__ = [
     "ALLOCATIONS",
     "LEAST",
+    "MOST_UNITS",
     "Allocation",
     "Assessment",
     "Cells",
@@ -32,4 +33,5 @@ __all__ = [
     "match",
     "place_ranks",
     "sizes_for",
+    "spread_out",
 ]

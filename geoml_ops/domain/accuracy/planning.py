@@ -75,7 +75,7 @@ def sizes_for(
     if not share.sum() > 0:
         raise BadInput("Every stratum is expected to be right everywhere; no size follows.", "expect less than 1")
     fewest = np.minimum(max(least, 2) if how == "rare" else 2, total)
-    found = _spread(asked, share, fewest, total)
+    found = spread_out(asked, share, fewest, total)
     if found.sum() > MOST_UNITS:
         raise BadInput(
             f"{found.sum():.0f} units are more than anybody labels; the limit is {MOST_UNITS}.",
@@ -121,8 +121,15 @@ def _asked(weight: Reals, spread: Reals, se: float, population: float) -> int:
     return max(2, math.ceil(wanted - 1e-9))
 
 
-def _spread(total: int, share: Reals, fewest: Reals, most: Reals) -> Reals:
-    """Returns whole numbers in proportion to ``share`` within bounds that add up to ``total`` where bounds let them."""
+def spread_out(total: int, share: Reals, fewest: Reals, most: Reals) -> Reals:
+    """Returns whole numbers in proportion to ``share`` within bounds that add up to ``total`` where bounds let them.
+
+    Args:
+        total: of the numbers.
+        share: of each, in any unit, ``(n,)``, from 0.
+        fewest: lower bound of each.
+        most: upper bound of each.
+    """
     total = int(np.clip(total, fewest.sum(), most.sum()))
     low, high = 0.0, 2.0 * float(np.max(most / np.where(share > 0, share, np.inf), initial=1.0))
     for _ in range(200):

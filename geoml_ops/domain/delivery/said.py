@@ -78,6 +78,9 @@ class LabelsDelivery(Value):
         class_field: of polygons and points, the field that names their class, or holds its code; a raster has none.
         legend: what codes stand for: code to name, or the name of a file in the delivery that tells.
         nodata: code of a raster that stands for no label, whatever the raster itself says; ``none`` for no code.
+        use: ``judging`` keeps them from every training; models are compared on them.
+        design: id of the design that asked for them, where one did.
+        source: who labelled, and how.
     """
 
     kind: Literal["labels"]
@@ -85,6 +88,9 @@ class LabelsDelivery(Value):
     class_field: str = Field("", max_length=120)
     legend: dict[str, str | NamedCode] | str | None = None
     nodata: int | Literal["none"] | None = None
+    use: Literal["learning", "judging"] = "learning"
+    design: str = Field("", pattern=r"^(design-[0-9a-f]{16})?$")
+    source: str = Field("", max_length=400)
 
 
 class AncillaryDelivery(Value):
