@@ -46,9 +46,9 @@ def mapped(
     known = [table for reading in stand.same_key if (table := usable(tiles_of(places, reading)))]
     quiet: tuple[float, ...] = ()
     if stand.reference is not None and known:
-        scenes = [usable(tiles_of(places, reading)) for reading in _alike(stand, seen.reading)]
-        scenes = [scene for scene in scenes if scene]
-        quiet = hotspots.quiet_masses(places, stand.reference.id, scenes, bundle.bands, edge_m=now.edge_m)
+        found = [(r.key, usable(tiles_of(places, r))) for r in _alike(stand, seen.reading)]
+        keys, scenes = [key for key, tiles in found if tiles], [tiles for _, tiles in found if tiles]
+        quiet = hotspots.quiet_masses(places, stand.reference.id, scenes, bundle.bands, edge_m=now.edge_m, keys=keys)
     normal, _ = hotspots.ground([hotspots.Part(now.crs, now.edge_m, table) for table in known])
     usual = normal.table if normal is not None else ground
     return hotspots.draw(places, seen.reading.id, now, usual, bundle.bands, quiet=quiet, said=said)

@@ -91,8 +91,8 @@ def prior_shift(places: Places, bundle: Bundle, shares: Mapping[str, float | Non
     if known is None:
         return {}, f"Class shares are not estimated: {problem}"
     try:
-        # Twice the same scene: one has no interval, and none is asked for here.
-        found = shift.prior_shift(known.confusions, np.stack([now, now]), names=bundle.classes)
+        # Twice the same scene and few draws: one scene has no interval, and none is asked for here.
+        found = shift.prior_shift(known.confusions, np.stack([now, now]), names=bundle.classes, draws=20)
     except BadInput as error:
         return {}, f"Class shares are not estimated: {error}"
     if found.refusal:

@@ -10,19 +10,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from geoml_ops.adapters import cog, plots, vector
-from geoml_ops.adapters.crs import is_metric
 from geoml_ops.core.errors import BadInput, TooLarge
-from geoml_ops.core.noun import FileRef, digest
+from geoml_ops.core.noun import digest
 from geoml_ops.core.watched import DriftMap, Spot
 from geoml_ops.domain import hotspots
 from geoml_ops.domain.drift import Table
 from geoml_ops.domain.hotspots import Departures, Local, Region
-from geoml_ops.platform.files import read_json, sha256_of, whole_file, write_json
+from geoml_ops.platform.files import read_json, write_json
 from geoml_ops.platform.log import logger
 from geoml_ops.steps.places import Places
+from geoml_ops.steps.spotfiles import Drawing, write
 
-MAPS, LAYER = "maps", "tiles"
 #: More cells than this from the first tile to the last are no map for people, and mostly empty.
 MOST_CELLS = 4_000_000
 MOST_SPOTS = 20
@@ -118,19 +116,18 @@ def draw(
     if found is None:
         _log.info("no drift map", name=name, reason="no observed tile, or no normal one with the same bands")
         return None
-    d, limit = found.departures, hotspots.least_mass(quiet, alpha)
+    d = found.departures
+    # Masses of scenes in control are of the histories of their places, and say nothing of other comparisons.
+    limit = hotspots.least_mass(quiet, alpha) if d.against == "own history" else None
     spots = tuple(_spot(d, region, limit) for region in found.regions[:MOST_SPOTS])
     sentence = " ".join(part for part in (_sentence(found, now.crs, quiet, limit), said) if part)
-    home = places.dashboard / MAPS
-    raster, squares = home / f"{name}.tif", home / f"{name}.gpkg"
-    _write_raster(raster, found, now.crs)
-    _write_squares(squares, found, now.crs)
-    picture = home / f"{name}.png"
-    _write_bytes(picture, _picture(found, now.crs, [spot.alarm for spot in spots]))
+    title = hotspots.where(d.lattice, found.regions, now.crs)
+    drawn = Drawing(now.crs, d, found.tested, found.numbers, tuple(spot.alarm for spot in spots), title)
+    raster, squares, picture = write(places, name, drawn)
     return DriftMap(
-        raster=_ref(places, raster),
-        squares=_ref(places, squares),
-        picture=_ref(places, picture),
+        raster=raster,
+        squares=squares,
+        picture=picture,
         statistic=f"largest departure over {len(d.bands)} bands from {_AGAINST[d.against]}",
         crs=now.crs,
         spots=spots,
@@ -139,11 +136,19 @@ def draw(
 
 
 def quiet_masses(
-    places: Places, reference_id: str, scenes: Sequence[Table], bands: Sequence[str], *, edge_m: float
+    places: Places,
+    reference_id: str,
+    scenes: Sequence[Table],
+    bands: Sequence[str],
+    *,
+    edge_m: float,
+    keys: Sequence[str] = (),
 ) -> tuple[float, ...]:
-    """Returns the largest mass of a region in each in-control scene, drawn against the others; 0 for one without.
+    """Returns the largest mass of a region in each in-control scene, drawn against the others of its key.
 
-    Kept beside the workspace's other records under the reference's name; a lost or damaged file is made again.
+    0 for a scene without a region. Scenes whose key does not have enough others for a history of each place have no
+    mass: theirs would be of another kind. Kept beside the workspace's other records under the reference's name; a lost
+    or damaged file is made again.
 
     Args:
         places: where things are.
@@ -151,29 +156,36 @@ def quiet_masses(
         scenes: observed tiles of each scene, of one CRS and one tile edge.
         bands: to look at.
         edge_m: of a whole tile.
+        keys: reference key of each scene; empty where all are of one.
     """
-    asked = digest([reference_id, [_rows(s) for s in scenes], list(bands), edge_m])[:16]
+    grouped = list(keys) or [""] * len(scenes)
+    asked = digest([reference_id, [_rows(s) for s in scenes], grouped, list(bands), edge_m])[:16]
     path = places.workspace / "watch" / f"quiet-{asked}.json"
-    kept = _kept(path)
-    if kept is not None and len(kept) == len(scenes):
+    kept = _kept(path, asked)
+    if kept is not None:
         return kept
-    masses = tuple(_mass_of(scenes, number, bands, edge_m) for number in range(len(scenes)))
-    write_json(path, {"reference": reference_id, "masses": list(masses)})
+    found = [_mass_of(scenes, grouped, number, bands, edge_m) for number in range(len(scenes))]
+    masses = tuple(mass for mass in found if mass is not None)
+    write_json(path, {"asked": asked, "reference": reference_id, "masses": list(masses)})
     return masses
 
 
-def _mass_of(scenes: Sequence[Table], number: int, bands: Sequence[str], edge_m: float) -> float:
-    others, _ = ground([Part("", edge_m, scene) for i, scene in enumerate(scenes) if i != number])
+def _mass_of(
+    scenes: Sequence[Table], keys: Sequence[str], number: int, bands: Sequence[str], edge_m: float
+) -> float | None:
+    mine = [Part("", edge_m, s) for i, s in enumerate(scenes) if i != number and keys[i] == keys[number]]
+    others, _ = ground(mine)
     try:
         found = _found(scenes[number], others.table, bands, edge_m) if others else None
     except (BadInput, TooLarge):
         found = None
-    return hotspots.largest_mass(found.regions) if found else 0.0
+    return hotspots.largest_mass(found.regions) if found and found.departures.against == "own history" else None
 
 
-def _kept(path: Path) -> tuple[float, ...] | None:
+def _kept(path: Path, asked: str) -> tuple[float, ...] | None:
     try:
-        return tuple(float(mass) for mass in read_json(path)["masses"])
+        told = read_json(path)
+        return tuple(float(mass) for mass in told["masses"]) if told["asked"] == asked else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -218,7 +230,9 @@ def _sentence(found: _Found, crs: str, quiet: Sequence[float], limit: float | No
         f"of {len(values)} tiles by more than {_FAR:g}."
     )
     mass = hotspots.largest_mass(found.regions)
-    if limit is None:
+    if found.departures.against != "own history":
+        parts.append("Uncalibrated: too few scenes in control show these places.")
+    elif limit is None:
         parts.append(f"Uncalibrated: {len(quiet)} scenes in control do not tell how much stands out by chance.")
     elif mass >= limit:
         parts.append(f"That is more than in scenes in control (mass {mass:.3g}, limit {limit:.3g} of {len(quiet)}).")
@@ -235,44 +249,6 @@ def _named(departures: Departures, region: Region) -> str:
     most = int(np.argmax(np.abs(means)))
     way = "above" if means[most] >= 0 else "below"
     return f"There {departures.bands[most][:30]} is {abs(means[most]):.2g} standard deviations {way} the usual."
-
-
-def _write_raster(path: Path, found: _Found, crs: str) -> None:
-    d = found.departures
-    layers, grid, tags = hotspots.pixels(d.lattice, crs, d.largest, found.tested)
-    more = np.full((1 + len(d.bands), *grid.shape), np.nan, dtype=np.float32)
-    for layer, column in zip(more, (found.numbers.astype(np.float64), *d.signed.T), strict=True):
-        layer[d.lattice.rows, d.lattice.cols] = column
-    names = [*hotspots.BANDS, "spot", *d.bands]
-    cog.write_numbers(path, np.concatenate([layers, more]), grid, names, tags)
-
-
-def _write_squares(path: Path, found: _Found, crs: str) -> None:
-    d = found.departures
-    more: dict[str, NDArray[np.float64]] = {f"z_{band}": d.signed[:, i] for i, band in enumerate(d.bands)}
-    counts = {"spot": found.numbers.astype(np.float64), "n_normal": d.n_normal.astype(np.float64)}
-    columns = hotspots.columns(d.largest, found.tested, counts | more)
-    vector.write_patches(path, hotspots.squares(d.lattice), columns, crs, LAYER)
-
-
-def _picture(found: _Found, crs: str, alarms: Sequence[bool]) -> bytes:
-    d = found.departures
-    layers, grid, _ = hotspots.pixels(d.lattice, crs, d.largest, found.tested)
-    spots = np.zeros(grid.shape, dtype=np.int64)
-    spots[d.lattice.rows, d.lattice.cols] = found.numbers
-    spots[spots > len(alarms)] = 0
-    title = hotspots.where(d.lattice, found.regions, crs)
-    return plots.drift_map(layers[0], spots, alarms, grid, metric=is_metric(crs), title=title)
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    with whole_file(path) as part:
-        part.write_bytes(content)
-
-
-def _ref(places: Places, path: Path) -> FileRef:
-    inside = path.relative_to(places.dashboard).as_posix()
-    return FileRef(path=inside, sha256=sha256_of(path), size=path.stat().st_size)
 
 
 def _rows(table: Table) -> int:

@@ -160,7 +160,8 @@ def _panels(name: str, stream: Stream) -> Iterator[tuple[str, list[PanelMetric]]
     yield "Share of drifted bands, as Evidently counts them", _as_counted(name)
     yield "Shares of the scene (0 to 1)", [line for kind, says in _SHARES.items() for line in one(kind, says)]
     yield "Estimated accuracy, without labels", each("EstimatedAccuracy", "method")
-    yield "Tiles of the largest hot-spot", one("HotSpotTiles", "tiles")
+    tiles = [*one("ObservedTiles", "observed"), *one("HotSpotTiles", "in the largest hot-spot")]
+    yield "Tiles of the scene", tiles
     yield "Seconds to answer", one("AnswerSeconds", "seconds")
     yield "Pixels answered per second", one("PixelsPerSecond", "pixels")
 

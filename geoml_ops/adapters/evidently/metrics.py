@@ -227,6 +227,16 @@ class DriftedShareCalculation(SceneCalculation[DriftedShare]):
     says = "Share of bands beyond the fixed threshold"
 
 
+class ObservedTiles(SceneMetric):
+    """Tiles of the scene that are observed well enough to be compared."""
+
+
+class ObservedTilesCalculation(SceneCalculation[ObservedTiles]):
+    """Of :class:`ObservedTiles`."""
+
+    says = "Observed tiles"
+
+
 class HotSpotTiles(SceneMetric):
     """Tiles of the largest hot-spot on the drift map."""
 
@@ -261,8 +271,8 @@ METRICS: Mapping[str, type[SceneMetric]] = {
     metric.__name__: metric
     for metric in (
         BandDistance, BandDivergence, BandPosition, ClassShareVariation, LargestStatistic, ChartPath, Alarm,
-        EstimatedAccuracy, OutsideShare, ValidShare, EdgeDensity, Confidence, DriftedShare, HotSpotTiles,
-        AnswerSeconds, PixelsPerSecond,
+        EstimatedAccuracy, OutsideShare, ValidShare, EdgeDensity, Confidence, DriftedShare, ObservedTiles,
+        HotSpotTiles, AnswerSeconds, PixelsPerSecond,
     )
 }  # fmt: skip
 

@@ -77,7 +77,7 @@ def said(calibrated: bool) -> str:
 
 
 def facts(told: Told) -> list[Fact]:
-    """Returns every number that there is; what is missing or no number is left out."""
+    """Returns every number that there is, one at least; what is missing or no number is left out."""
     return [fact for fact in _every(told) if usable(fact.value)]
 
 
@@ -88,6 +88,7 @@ def metrics(told: Told, found: list[Fact]) -> list[SceneMetric]:
 
 def _every(told: Told) -> Iterator[Fact]:
     drift = told.drift
+    yield Fact("ObservedTiles", float(drift.n_current))
     for s in drift.statistics:
         if s.column == CLASS_SHARES:
             yield Fact("ClassShareVariation", s.distance)

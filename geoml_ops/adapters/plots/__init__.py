@@ -6,6 +6,7 @@ palette where a group is; a map's own class colours come from the experiment. Ev
 
 from geoml_ops.adapters.plots.canvas import ALARM, GROUPS, PALE, STRONG
 from geoml_ops.adapters.plots.course import drift_bars, timings
+from geoml_ops.adapters.plots.drifting import drift_map
 from geoml_ops.adapters.plots.gains import block_differences
 from geoml_ops.adapters.plots.maps import class_map, confidence_map, fold_map, picture
 from geoml_ops.adapters.plots.scores import confusion, importance, score_bars
@@ -20,6 +21,7 @@ __all__ = [
     "confidence_map",
     "confusion",
     "drift_bars",
+    "drift_map",
     "fold_map",
     "importance",
     "picture",

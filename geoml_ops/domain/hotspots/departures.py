@@ -83,7 +83,8 @@ def departures(now: Tiles, normal: Tiles, bands: Sequence[str], edge: float) -> 
     easting, northing, weight = now["easting"][here], now["northing"][here], _weight(now)[here]
     phase = _phase(easting, weight, edge), _phase(northing, weight, edge)
     cells, number = np.unique(_cells(easting, northing, phase, edge), axis=0, return_inverse=True)
-    lattice = Lattice.of((cells[:, 0] + phase[0]) * edge, (cells[:, 1] + phase[1]) * edge, edge)
+    centres: Floats = (cells + np.array(phase)) * edge
+    lattice = Lattice.of(centres[:, 0], centres[:, 1], edge)
     values = _means(np.stack([now[f"{b}:mean"][here] for b in known], 1), weight, number.reshape(-1), len(cells))
     before = np.stack([normal[f"{b}:mean"] for b in known], 1)
     place = np.full(len(before), -1, dtype=np.int64)
@@ -155,12 +156,12 @@ def _means(rows: Floats, weight: Floats, number: NDArray[np.int64], n: int) -> F
     totals, sums = np.zeros((n, rows.shape[1])), np.zeros((n, rows.shape[1]))
     np.add.at(totals, number, np.where(seen, weight[:, np.newaxis], 0.0))
     np.add.at(sums, number, np.where(seen, rows * weight[:, np.newaxis], 0.0))
-    return np.divide(sums, totals, out=np.full_like(sums, np.nan), where=totals > 0)
+    return np.asarray(np.divide(sums, totals, out=np.full_like(sums, np.nan), where=totals > 0), dtype=np.float64)
 
 
 def _floor(normal: Floats) -> Floats:
     """Smallest spread that counts: a millionth of the largest number, so that rounding is no departure."""
-    return np.maximum(np.nanmax(np.abs(normal), axis=0) * 1e-6, np.finfo(np.float64).tiny)
+    return np.asarray(np.maximum(np.nanmax(np.abs(normal), axis=0) * 1e-6, np.finfo(np.float64).tiny))
 
 
 def _sd(rows: Floats) -> Floats:
