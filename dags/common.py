@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
+from dags.notifying import Failed
+
 if TYPE_CHECKING:
     from geoml_ops.steps.places import Places
 
@@ -15,6 +17,7 @@ TASKS: dict[str, Any] = {
     "retries": 2,
     "retry_delay": timedelta(seconds=2),
     "execution_timeout": timedelta(hours=2),
+    "on_failure_callback": [Failed()],
     "retry_policy": ExceptionRetryPolicy(
         rules=[
             RetryRule(exception="geoml_ops.core.errors.BadInput", action=RetryAction.FAIL),
@@ -30,6 +33,14 @@ def places() -> Places:
 
     be_quiet()
     return Settings().places()
+
+
+def summarise() -> None:
+    """Writes the dashboard, with links to the other servers; call it inside a task."""
+    from geoml_ops.settings import Settings
+    from geoml_ops.steps import dashboard
+
+    dashboard.summarise(places(), links=Settings().links())
 
 
 def tidy() -> dict[str, int]:

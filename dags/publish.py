@@ -7,7 +7,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from dags.asking import Ask, answer_of
 from dags.assets import CHAMPION, EVALUATION
-from dags.common import TASKS, places
+from dags.common import TASKS, places, summarise
 
 
 @dag(
@@ -40,13 +40,13 @@ def publish() -> None:
 
     @task(trigger_rule="none_failed", outlets=[CHAMPION])
     def release(judgement: str, *, outlet_events=None) -> str:
-        from geoml_ops.steps import approvals, dashboard
+        from geoml_ops.steps import approvals
         from geoml_ops.steps import releasing as step
 
         here = places()
         said = approvals.standing_of(here, judgement)
         entry = None if said.decision == "Reject" else step.release(here, judgement)
-        dashboard.summarise(here)
+        summarise()
         if entry is None:
             why = said.sentence if said.decision else "the gate did not promote"
             raise AirflowSkipException(f"the champion stays: {why}")

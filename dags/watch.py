@@ -13,7 +13,11 @@ from airflow.sdk import CronTriggerTimetable, PartitionedAssetTimetable, dag, ta
 from airflow.sdk.exceptions import AirflowSkipException
 
 from dags.assets import RETRAIN, VERSION
-from dags.common import TASKS, places, tidy
+from dags.common import TASKS, places, summarise, tidy
+from dags.notifying import Decided
+
+#: Whose runs bring a training about or are one.
+UNDER_WAY = ("watch", "patrol", "train", "publish")
 
 
 def rounds(dag_id: str, schedule: Any, *, tidies: bool = False) -> None:
@@ -21,9 +25,9 @@ def rounds(dag_id: str, schedule: Any, *, tidies: bool = False) -> None:
 
     @dag(dag_id=dag_id, schedule=schedule, catchup=False, max_active_runs=1, default_args=TASKS, doc_md=__doc__)
     def flow() -> None:
-        @task
-        def decide(*, dag_run=None) -> dict[str, Any]:
-            from geoml_ops.steps import dashboard, decisions
+        @task(on_success_callback=[Decided()])
+        def decide(*, dag_run=None, ti=None) -> dict[str, Any]:
+            from geoml_ops.steps import announcing, decisions
 
             here, version = places(), dag_run.partition_key or ""
             if decisions.gather(here):
@@ -33,10 +37,16 @@ def rounds(dag_id: str, schedule: Any, *, tidies: bool = False) -> None:
                 found = [(turn.decision, turn.retrain) for turn in watch.rounds(here, version)]
             else:
                 found = [decisions.decide(here, "", version)]
-            dashboard.summarise(here)
-            # A training that starts is the answer; otherwise what was decided last.
-            decision, retrain = next(((d, r) for d, r in found if r), found[-1])
-            return {"decision": decision.id, "retrain": retrain.id if retrain else "", "because": decision.because}
+            summarise()
+            alone = sum(ti.get_dr_count(name, states=["queued", "running"]) for name in UNDER_WAY) <= 1
+            events = [retrain for _, retrain in found if retrain is not None]
+            retrain = announcing.due(here, f"{dag_id} {dag_run.run_id}", events, is_idle=alone)
+            told = {"decisions": [decision.id for decision, _ in found]}
+            if retrain is not None:
+                # A training that starts is the answer.
+                return {**told, "decision": retrain.decision, "retrain": retrain.id, "because": retrain.because}
+            decision = found[-1][0]
+            return {**told, "decision": decision.id, "retrain": "", "because": decision.because}
 
         @task(outlets=[RETRAIN])
         def announce(outcome: dict[str, Any], *, outlet_events=None) -> str:

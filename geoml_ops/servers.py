@@ -118,6 +118,7 @@ def _airflow(ports: Mapping[str, int], keys: Mapping[str, str], home: Path, peop
     passwords.chmod(0o600)
     options = {
         "CORE__DAGS_FOLDER": str(CHECKOUT / "dags"),
+        "CORE__PLUGINS_FOLDER": str(CHECKOUT / "dags" / "plugins"),
         "CORE__LOAD_EXAMPLES": "False",
         "CORE__EXECUTOR": "LocalExecutor",
         "CORE__PARALLELISM": "2",

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -52,6 +53,14 @@ class Settings(BaseSettings):
         allowed_hosts: names of hosts that rasters may be fetched from, with commas between; empty for none.
         keep_tiles_share: of the classified tiles, how many are kept as imagery for people to label.
         keep_log_days: after which days of the prediction log are removed.
+        public_url: address under which browsers reach the service; None for ``service_url``.
+        airflow_url: of Airflow's pages; only they may show the dashboard inside themselves.
+        evidently_url: of Evidently's pages.
+        notify_webhook: address that notices are posted to as JSON; None for none.
+        notify_smtp: mail server, ``smtp://``, ``smtp+starttls://`` or ``smtps://``, with ``user:password@`` where it
+            asks; None for no mail.
+        notify_mail_from: sender of mail.
+        notify_mail_to: receivers of mail, with commas between.
     """
 
     model_config = SettingsConfigDict(env_prefix="GEOML_", frozen=True, extra="forbid")
@@ -81,6 +90,13 @@ class Settings(BaseSettings):
     allowed_hosts: str = ""
     keep_tiles_share: float = Field(0.0, ge=0, le=1)
     keep_log_days: int = Field(400, ge=1)
+    public_url: str | None = None
+    airflow_url: str = "http://127.0.0.1:8080"
+    evidently_url: str = "http://127.0.0.1:8000"
+    notify_webhook: str | None = None
+    notify_smtp: str | None = None
+    notify_mail_from: str = "geoml@localhost"
+    notify_mail_to: str = ""
 
     def places(self) -> Places:
         """Returns the folders and addresses that steps work with, all paths absolute."""
@@ -97,9 +113,28 @@ class Settings(BaseSettings):
             sensors=self.sensors.resolve(),
         )
 
+    @property
+    def dashboard_url(self) -> str:
+        """Address of the monitoring pages for browsers."""
+        return f"{_shown(self.public_url or self.service_url)}/dashboard/"
+
+    def links(self) -> dict[str, str]:
+        """Returns the addresses of the pages beside the dashboard, by what they are; without names and passwords."""
+        return {
+            "Map and service": f"{_shown(self.public_url or self.service_url)}/",
+            "Airflow": f"{_shown(self.airflow_url)}/dags/watch",
+            "MLflow": f"{_shown(self.tracking_uri)}/#/models/{quote(self.model, safe='')}",
+            "Evidently": f"{_shown(self.evidently_url)}/",
+        }
+
     def as_environment(self) -> dict[str, str]:
         """Returns the variables that give a child process these same settings."""
         return {f"GEOML_{k.upper()}": str(v) for k, v in self.model_dump().items() if v is not None}
+
+
+def _shown(address: str) -> str:
+    parts = urlsplit(address)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])).rstrip("/")
 
 
 def be_quiet() -> None:

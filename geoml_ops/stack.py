@@ -71,6 +71,8 @@ class Stack:
             update={
                 "tracking_uri": f"http://127.0.0.1:{self.ports['mlflow']}",
                 "service_url": f"http://127.0.0.1:{self.ports['service']}",
+                "airflow_url": f"http://127.0.0.1:{self.ports['airflow']}",
+                "evidently_url": f"http://127.0.0.1:{self.ports['evidently']}",
             }
         )
         places = self.settings.places()

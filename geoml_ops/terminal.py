@@ -64,7 +64,12 @@ def settings() -> Settings:
     if not ports.exists():
         return found
     kept = json.loads(ports.read_text())
-    addresses = {"tracking_uri": kept["mlflow"], "service_url": kept["service"]}
+    addresses = {
+        "tracking_uri": kept["mlflow"],
+        "service_url": kept["service"],
+        "airflow_url": kept["airflow"],
+        "evidently_url": kept["evidently"],
+    }
     return found.model_copy(
         update={k: f"http://127.0.0.1:{v}" for k, v in addresses.items() if k not in found.model_fields_set}
     )

@@ -20,6 +20,7 @@ from serving.caller import Caller
 from serving.doors import RANK, Door, Doors
 from serving.keys import Found, Keyring, is_loopback, presented_in
 from serving.lanes import Lanes
+from serving.monitoring import page_policy
 from serving.quotas import OverQuota, Quotas
 from serving.refusal import Headers, Refusal, refused, said
 
@@ -30,11 +31,6 @@ Scope = MutableMapping[str, Any]
 _STRICT = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-# Reports are pages made elsewhere with code of their own inside; they may not reach beyond this origin.
-_REPORTS = (
-    b"default-src 'self' 'unsafe-inline' blob: data:; base-uri 'none'; form-action 'none'; "
-    b"frame-ancestors 'self' http://127.0.0.1:* http://localhost:*"
 )
 _ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
@@ -62,10 +58,12 @@ class Rules:
     Attributes:
         max_bytes: the largest raster that is accepted.
         request_s: how long work may take once the body is here.
+        shows_dashboard: address of the pages that may show the dashboard inside themselves; empty for none.
     """
 
     max_bytes: int
     request_s: float = 60.0
+    shows_dashboard: str = ""
 
 
 def unobserved(door: str, status: int, seconds: float) -> None:
@@ -100,6 +98,7 @@ class Guard:
         self.app, self.rules, self.readiness = app, rules, readiness
         self.keyring, self.quotas, self.health, self.observe = keyring, quotas, health, observe
         self.doors, self.lanes = Doors(), Lanes()
+        self._pages = page_policy(rules.shows_dashboard)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Judges one request."""
@@ -110,7 +109,7 @@ class Guard:
             return await send({"type": "websocket.close", "code": 1008})
         began = time.perf_counter()
         caller = Caller(uuid.uuid4().hex, quotas=self.quotas, request_s=self.rules.request_s)
-        flow = Flow(caller, receive, send, _extra(caller.request_id, scope["path"]))
+        flow = Flow(caller, receive, send, self._extra(caller.request_id, scope["path"]))
         try:
             await self._judged(scope, caller, flow)
         except Refusal as no:
@@ -189,6 +188,22 @@ class Guard:
             raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, str(over), retry_s=over.retry_s) from None
         return found
 
+    def _extra(self, request_id: str, path: str) -> Callable[[Headers], Headers]:
+        """Returns what gives an answer the headers that all answers have, where it has none of its own."""
+        policy = self._pages if path == "/dashboard" or path.startswith("/dashboard/") else _STRICT
+
+        def extra(there: Headers) -> Headers:
+            wanted = [
+                (b"x-request-id", request_id.encode()),
+                *_ALWAYS,
+                (b"content-security-policy", policy),
+                (b"cache-control", b"no-store"),
+            ]
+            present = {name.lower() for name, _ in there}
+            return [pair for pair in wanted if pair[0] not in present]
+
+        return extra
+
     def _watched(self, name: str, *, known: bool) -> tuple[HTTPStatus, Mapping[str, Any]]:
         if name == _ALIVE:
             return HTTPStatus.OK, {"alive": True}
@@ -220,20 +235,3 @@ def _require_this_machine(scope: Scope, headers: Mapping[bytes, bytes], door: Do
     origin = headers.get(b"origin", b"").decode("latin-1")
     if door.method != "GET" and origin and origin.split("//")[-1].lower() != host.lower():
         raise Refusal(HTTPStatus.FORBIDDEN, "Pages of other origins may not send anything here.")
-
-
-def _extra(request_id: str, path: str) -> Callable[[Headers], Headers]:
-    """Returns what gives an answer the headers that all answers have, where it has none of its own."""
-
-    def extra(there: Headers) -> Headers:
-        policy = _REPORTS if path.startswith("/dashboard") else _STRICT
-        wanted = [
-            (b"x-request-id", request_id.encode()),
-            *_ALWAYS,
-            (b"content-security-policy", policy),
-            (b"cache-control", b"no-store"),
-        ]
-        present = {name.lower() for name, _ in there}
-        return [pair for pair in wanted if pair[0] not in present]
-
-    return extra

@@ -34,6 +34,7 @@ from serving.chips import Chips
 from serving.follow import Follower
 from serving.hooks import Hooks
 from serving.jobs import Jobs
+from serving.monitoring import Pages
 from serving.openapi import OpenApi
 from serving.pictures import IMAGE, layer_of, picture
 from serving.quotas import OverQuota
@@ -112,7 +113,7 @@ class Routes:
                 *self.chips.routes(),
                 *Hooks(self.settings, self.follower).routes(),
                 Mount("/page", StaticFiles(directory=PAGE)),
-                Mount("/dashboard", StaticFiles(directory=self.places.dashboard, html=True, check_dir=False)),
+                Mount("/dashboard", Pages(directory=self.places.dashboard, html=True, check_dir=False)),
             ],
             middleware=[Middleware(Ranges)],
             exception_handlers={GeomlError: _refused, HTTPException: _odd, Exception: _broken},

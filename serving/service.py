@@ -22,6 +22,7 @@ from serving.follow import Follower  # noqa: E402
 from serving.guard import Guard, Rules  # noqa: E402
 from serving.keys import Keyring  # noqa: E402
 from serving.metrics import Metrics  # noqa: E402
+from serving.monitoring import watch_text  # noqa: E402
 from serving.quotas import Quotas  # noqa: E402
 from serving.recording import Recorder  # noqa: E402
 from serving.routes import Routes  # noqa: E402
@@ -70,8 +71,8 @@ class Landcover:
         quotas.stop()
 
     async def __metrics__(self, text: str) -> str:
-        """Returns BentoML's own metrics and those of the service."""
-        return text + metrics.text()
+        """Returns BentoML's own metrics, those of the service, and what the watch wrote last."""
+        return text + metrics.text() + watch_text(settings.places().dashboard)
 
     async def __is_ready__(self) -> bool:
         """True when a model can answer."""
@@ -108,7 +109,11 @@ class _Guarded(type(service)):  # type: ignore[misc]
 
         guard = Guard(
             behind,
-            rules=Rules(max_bytes=int(settings.max_upload_mb * 2**20), request_s=settings.request_s),
+            rules=Rules(
+                max_bytes=int(settings.max_upload_mb * 2**20),
+                request_s=settings.request_s,
+                shows_dashboard=settings.airflow_url,
+            ),
             readiness=follower.readiness,
             keyring=Keyring(settings.keys),
             quotas=quotas,

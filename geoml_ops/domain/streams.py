@@ -231,6 +231,11 @@ def in_order(rows: Sequence[SceneRow]) -> list[SceneRow]:
     return sorted(rows, key=logged)
 
 
+def newest_of(rows: Sequence[SceneRow], bundle: str) -> SceneRow:
+    """Returns the newest scene of a bundle, of all where it has none; ``rows`` are oldest first, one at least."""
+    return next((row for row in reversed(rows) if row.bundle == bundle), rows[-1])
+
+
 def leading_chart(row: SceneRow) -> ControlChart | None:
     """Returns the chart that says most of a scene: one in alarm, then one nearest its limit; None without charts."""
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from geoml_ops.core.flow import Drift
-from geoml_ops.terminal import places, say, show
+from geoml_ops.terminal import places, say, settings, show
 
 app = typer.Typer(no_args_is_help=True, help="Predictions are compared with the champion's ground; a decision follows.")
 
@@ -23,7 +23,7 @@ def run(version: Annotated[str, typer.Argument(help="id of a version to weigh; n
         if turn.drift is not None:
             say(f"{_named(turn.drift)}: {turn.drift.diagnosis.cause}. {turn.drift.diagnosis.sentence}")
         say(f"→ {turn.decision.action}. {turn.decision.because}")
-    step.summarise(here)
+    step.summarise(here, links=settings().links())
     say(f"The pages of what was found are under {here.dashboard}.")
 
 

@@ -10,9 +10,28 @@ from geoml_ops.adapters.pages.style import STYLE, TONES
 from geoml_ops.core.watched import Statistic
 from geoml_ops.domain.drift import CLASS_SHARES, CONFIDENCE
 
+_TO = "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"
 
-def page(title: str, lead: str, body: str, *, refresh_s: int = 0, links: Mapping[str, str] | None = None) -> str:
-    """Returns a whole page; ``title`` and ``lead`` are text, ``body`` is HTML, ``links`` text → local address."""
+
+def page(
+    title: str,
+    lead: str,
+    body: str,
+    *,
+    refresh_s: int = 0,
+    links: Mapping[str, str] | None = None,
+    crumbs: Mapping[str, str] | None = None,
+) -> str:
+    """Returns a whole page.
+
+    Args:
+        title: text.
+        lead: text below the title.
+        body: HTML.
+        refresh_s: after which the page asks for itself again; 0 for never.
+        links: text → local address of other pages.
+        crumbs: text → address of the pages above this one, outermost first.
+    """
     again = f'<meta http-equiv="refresh" content="{refresh_s}">' if refresh_s else ""
     shown = "".join(f'<a href="{escape(url, quote=True)}">{escape(text)}</a>' for text, url in (links or {}).items())
     return (
@@ -20,9 +39,24 @@ def page(title: str, lead: str, body: str, *, refresh_s: int = 0, links: Mapping
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         '<link rel="icon" href="data:,">'
         f"{again}<title>{escape(title)}</title><style>{STYLE}</style></head>\n"
-        f"<body><header><div><h1>{escape(title)}</h1><p>{escape(lead)}</p>"
+        f"<body><header><div>{_crumbs(crumbs)}<h1>{escape(title)}</h1><p>{escape(lead)}</p>"
         f"{f'<nav>{shown}</nav>' if shown else ''}</div></header>\n<main>{body}</main></body></html>\n"
     )
+
+
+def link(words: str, address: str) -> str:
+    """Returns a link; both are text."""
+    return f'<a href="{escape(address, quote=True)}">{escape(words)}</a>'
+
+
+def _crumbs(crumbs: Mapping[str, str] | None) -> str:
+    above = f" {_TO} ".join(link(words, address) for words, address in (crumbs or {}).items())
+    return f'<p class="crumbs">{above} {_TO}</p>' if above else ""
+
+
+def bullets(items: Iterable[str], kind: str = "do") -> str:
+    """Returns a list of HTML items; ``do`` counts steps, ``fine`` sets them in one small line."""
+    return f'<ul class="{kind}">{"".join(f"<li>{item}</li>" for item in items)}</ul>'
 
 
 def section(step: str, title: str, *parts: str) -> str:
@@ -39,6 +73,13 @@ def paragraph(text: str, kind: str = "") -> str:
 def code(text: str) -> str:
     """Returns an id or a digest, set apart."""
     return f"<code>{escape(text)}</code>"
+
+
+def short(noun_id: str) -> str:
+    """Returns an id with eight of its digits, all of them for whoever points at it."""
+    kind, _, digits = noun_id.rpartition("-")
+    words = f"{kind}-{digits[:8]}" if len(digits) > 8 else noun_id
+    return f'<code class="short" title="{escape(noun_id, quote=True)}">{escape(words)}</code>'
 
 
 def tag(word: str) -> str:
@@ -64,14 +105,17 @@ def cards(facts: Iterable[tuple[str, str]]) -> str:
     return f'<div class="cards">{each}</div>'
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:
+def table(
+    heads: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[int] = (), narrow: bool = False
+) -> str:
     """Returns a table; ``heads`` are text, cells are HTML, ``numbers`` are the columns set to the right."""
     kind = [' class="n"' if i in numbers else "" for i in range(len(heads))]
     head = "".join(f"<th{k}>{escape(h)}</th>" for k, h in zip(kind, heads, strict=True))
     body = "".join(
         f"<tr>{''.join(f'<td{k}>{cell}</td>' for k, cell in zip(kind, row, strict=True))}</tr>" for row in rows
     )
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    kept = ' class="narrow"' if narrow else ""
+    return f'<div class="wide"><table{kept}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def bars(statistics: Sequence[Statistic], threshold: float) -> str:
@@ -100,4 +144,4 @@ def bars(statistics: Sequence[Statistic], threshold: float) -> str:
         for s in statistics
         if s.column == CLASS_SHARES
     ]
-    return f'<table class="bars">{body}</table>{paragraph(" ".join(words), "quiet small")}'
+    return f'<div class="wide"><table class="bars">{body}</table></div>{paragraph(" ".join(words), "quiet small")}'

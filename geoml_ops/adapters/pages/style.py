@@ -14,8 +14,33 @@ TONES = {
     "refused": "bad",
     "REJECT": "bad",
     "HOLD": "quiet",
+    "in control": "good",
+    "season as expected": "good",
+    "alarm": "act",
+    "beyond": "warn",
+    "fault": "bad",
+    "cannot tell": "warn",
+    "uncalibrated": "quiet",
+    "no reference yet": "quiet",
+    "no reference": "quiet",
+    "gain": "bad",
+    "band swap": "bad",
+    "missing band": "bad",
+    "unit or scale": "bad",
+    "cloud or nodata surge": "warn",
+    "resampling or CRS": "bad",
+    "new region": "act",
+    "label shift": "act",
+    "concept change": "act",
+    "re-baseline": "warn",
+    "look": "warn",
+    "ignore": "quiet",
+    "trail whole": "good",
+    "trail broken": "bad",
     "INSUFFICIENT_EVIDENCE": "quiet",
 }
+#: Colour of a point or a bar, by tone; each differs from the others for colour-blind eyes.
+INKS = {"good": "#0072b2", "warn": "#e69f00", "act": "#d55e00", "bad": "#a4262c", "quiet": "#8c98a4", "": "#5b6875"}
 STYLE = """
 :root{--ink:#1c2733;--quiet:#5b6875;--line:#e2e7ec;--wash:#f5f7f9;--blue:#0072b2;--orange:#b34700;--green:#00694f;
 --red:#a4262c;--paper:#fff}
@@ -52,7 +77,8 @@ background:#e9edf1;color:#3c4955}
 .tag.good{background:#dcf2ea;color:var(--green)}
 .tag.act{background:#fdeadb;color:var(--orange)}
 .tag.bad{background:#fbe1e2;color:var(--red)}
-.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:12px;margin:14px 0 8px}
+.tag.warn{background:#fdf1d3;color:#7a5200}
+.cards{display:grid;grid-template-columns:repeat(auto-fit,minmax(140px,1fr));gap:12px;margin:14px 0 8px}
 .card{border:1px solid var(--line);border-radius:10px;padding:12px 14px}
 .card b{display:block;font-size:1.15rem;line-height:1.3;font-variant-numeric:tabular-nums;overflow-wrap:break-word}
 .card span{color:var(--quiet);font-size:.82rem;line-height:1.4;display:block}
@@ -63,6 +89,36 @@ max-width:none}
 .bar i{position:absolute;inset:0 auto 0 0;border-radius:4px;background:var(--blue)}
 .bar i.beyond{background:#d55e00}
 .bar u{position:absolute;top:-3px;bottom:-3px;width:0;border-left:2px dashed var(--ink)}
+.crumbs{font-size:.86rem;margin:0 0 10px}
+.crumbs a{color:#8fd0ff;margin:0}
+.badges{margin:0 0 10px}
+.badges .tag{margin-right:6px}
+.streams{display:grid;grid-template-columns:repeat(auto-fill,minmax(310px,1fr));gap:14px;margin:14px 0 4px}
+.stream{border:1px solid var(--line);border-left:5px solid #8c98a4;border-radius:10px;padding:13px 16px 12px;
+min-width:0}
+.stream.good{border-left-color:#0072b2}.stream.warn{border-left-color:#e69f00}.stream.act{border-left-color:#d55e00}
+.stream.bad{border-left-color:#a4262c}
+.stream h3{margin:0 0 6px;font-size:1rem;overflow-wrap:anywhere}
+.stream p{margin:6px 0 0;font-size:.88rem;line-height:1.5}
+.stream svg{margin-top:8px}
+svg.drawn{display:block;width:100%;height:auto;max-width:980px;font:12px system-ui,-apple-system,"Segoe UI",Roboto,
+"DejaVu Sans",sans-serif;fill:var(--quiet)}
+svg.drawn text.ink{fill:var(--ink)}
+svg.drawn a:hover circle,svg.drawn a:focus circle{stroke:var(--ink);stroke-width:2}
+.scroll{overflow-x:auto}
+.scroll svg.drawn{min-width:560px}
+.do{counter-reset:step;list-style:none;margin:12px 0 4px;padding:0}
+.do li{counter-increment:step;position:relative;padding:2px 0 10px 36px;max-width:78ch}
+.do li:before{content:counter(step);position:absolute;left:0;top:1px;width:23px;height:23px;border-radius:50%;
+background:var(--ink);color:#fff;font-size:.78rem;font-weight:650;text-align:center;line-height:23px}
+.fine{display:flex;flex-wrap:wrap;gap:4px 18px;margin:8px 0 0;padding:0;list-style:none;font-size:.86rem;
+color:var(--quiet)}
+.keys{display:flex;flex-wrap:wrap;gap:4px 18px;font-size:.82rem;color:var(--quiet);margin:6px 0 0}
+.keys i{display:inline-block;width:11px;height:11px;border-radius:50%;margin-right:6px;vertical-align:-1px}
+table.narrow{width:auto}table.narrow td,table.narrow th{padding-right:36px}
+code.short{white-space:nowrap;overflow-wrap:normal}
+td.day,td .day{white-space:nowrap}
+td a code{color:var(--blue)}
 .chain{list-style:none;margin:14px 0 0;padding:0}
 .chain li{position:relative;padding:0 0 16px 30px}
 .chain li:before{content:"";position:absolute;left:5px;
@@ -72,6 +128,8 @@ top:7px;width:11px;height:11px;border-radius:50%;background:var(--blue)}
 nav a{color:#8fd0ff;margin-right:18px}
 a{color:var(--blue)}
 footer{color:var(--quiet);font-size:.86rem;padding:6px 4px}
-@media(max-width:560px){section{padding:18px 16px}.pair{grid-template-columns:1fr}main{padding:0 10px 40px}}
+@media(max-width:560px){section{padding:18px 16px}header{padding:26px 16px 22px;margin-bottom:14px}
+header h1{font-size:1.45rem;overflow-wrap:anywhere}.streams{grid-template-columns:1fr}th,td{padding-right:9px}
+nav a{display:inline-block;margin:2px 14px 2px 0}.pair{grid-template-columns:1fr}main{padding:0 10px 40px}}
 @media print{html{background:#fff}section{break-inside:avoid;border:0;padding:0}}
 """
