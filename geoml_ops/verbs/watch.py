@@ -38,7 +38,7 @@ def accept(
     made = references.accept(places(), drift, because)
     show(made)
     say(
-        f"Reference {made.number} of {made.stream} holds {len(made.readings)} scenes. Later scenes are compared with it."
+        f"Reference {made.number} of {made.stream} holds {len(made.readings)} scenes; later ones are compared with it."
     )
 
 

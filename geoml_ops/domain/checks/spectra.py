@@ -163,7 +163,7 @@ def _strangers(at: Mapping[str, NDArray[np.float64]], contract: Contract) -> tup
     values = np.stack([at[name] for name in names])
     ranks = np.empty(values.shape, np.intp)
     np.put_along_axis(ranks, np.argsort(values, axis=1, kind="stable"), np.arange(values.shape[1])[np.newaxis], axis=1)
-    z = np.arctanh(np.clip(np.corrcoef(ranks), -0.9999, 0.9999)).tolist()
+    z: list[list[float]] = np.arctanh(np.clip(np.corrcoef(ranks), -0.9999, 0.9999)).tolist()
     place = {name: i for i, name in enumerate(names)}
 
     def follows(name: str, others: Sequence[str]) -> float:
