@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from geoml_ops.adapters import evidently
 from geoml_ops.core.bands import SENTINEL_2_L1C
 from geoml_ops.domain.shift import Moves, frozen_cuts, jensen_shannon, joined, moves
 from geoml_ops.domain.sketch import Sketch, bins_of, sketch
@@ -74,4 +75,27 @@ def comparing(name: str) -> Figure:
     )
 
 
-FIGURES: Mapping[str, Callable[[str], Figure]] = {"compare_tiles": comparing}
+def beside_evidently(name: str) -> Figure:
+    """The same comparison against Evidently's preset, which is given one mean per tile and band and no pixel."""
+    reference, tiles, dn = check(N_TILES)
+    half = N_TILES // 2
+    means = dn[1:].mean(axis=2)
+    before, now = (
+        {f"B{band:02d}": part[:, band].astype(np.float64) for band in range(N_BANDS)}
+        for part in (means[:half], means[half:])
+    )
+    return in_turns(
+        name,
+        f"W1 and Jensen-Shannon of {N_TILES} tiles x {N_BANDS} bands from their sketches, against Evidently's "
+        f"DataDriftPreset with its defaults on the means of {half} against {half} of those tiles",
+        lambda: compare(reference, tiles),
+        lambda: evidently.naive(before, now, list(before)),
+        size=N_TILES * N_BANDS,
+        unit="band-tiles/s",
+    )
+
+
+FIGURES: Mapping[str, Callable[[str], Figure]] = {
+    "compare_tiles": comparing,
+    "compare_evidently": beside_evidently,
+}
