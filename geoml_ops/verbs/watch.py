@@ -37,9 +37,7 @@ def accept(
 
     made = references.accept(places(), drift, because)
     show(made)
-    say(
-        f"Reference {made.number} of {made.stream} holds {len(made.readings)} scenes; later ones are compared with it."
-    )
+    say(f"Reference {made.number} of {made.stream} holds {len(made.readings)} scenes; later ones are compared with it.")
 
 
 def _named(drift: Drift) -> str:

@@ -8,8 +8,8 @@ from PIL import Image
 
 from geoml_ops.adapters import plots
 from geoml_ops.core.evidence import BlockDifference, Score
-from geoml_ops.core.watched import Statistic
 from geoml_ops.core.grid import Grid
+from geoml_ops.core.watched import Statistic
 
 GRID = Grid(crs="EPSG:32633", left=330000.0, top=5822000.0, pixel_m=10.0, width=80, height=60)
 COLOURS = ("#d7263d", "#e9c46a", "#1b5e20")
