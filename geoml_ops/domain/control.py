@@ -212,7 +212,7 @@ def chart_of(rules: ChartRules) -> Chart:
 def _scored(found: Calibration, recent: Sequence[Row]) -> tuple[Floats, Floats]:
     """Standardised statistics ``(scene, statistic)`` and the largest of each scene; NaN without a reference."""
     if found.history is None:
-        return np.full((len(recent), 1), np.nan), np.full(len(recent), np.nan)
+        return np.full((len(recent), len(found.columns)), np.nan), np.full(len(recent), np.nan)
     scores = score(found.history, _history(recent, found.columns), found.standard).values
     return scores, largest(scores, complete=False)
 

@@ -6,13 +6,14 @@ Apart from ``steps/watch.py`` so that asking for a decision does not load Eviden
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from geoml_ops.adapters.configs import read_policy
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.core.flow import Bundle, Decision, Drift, Entry, Retrain, Version
 from geoml_ops.core.policy import Policy
-from geoml_ops.domain.triggers import Ruling, State, weigh
+from geoml_ops.domain.triggers import Ruling, State, Training, weigh
 from geoml_ops.platform.locks import only_one
 from geoml_ops.platform.log import logger
 from geoml_ops.steps import trail
@@ -60,11 +61,11 @@ def decide(
             shelf.put(entry)
         history = drifts_of(places, entry.bundle) if entry else []
         drift = _looked_at(shelf, drift_id, history, policy)
+        asked = trainings_of(shelf, entry, trail.lost(places, policy, at), trail.hours(places))
         before = _same_question(shelf, policy, entry, version, drift)
-        if before is not None:
+        if before is not None and not _is_over(before, asked):
             return before, _unanswered(shelf, shelf.put(_retrain(before)))
         scenes, labels = learned(shelf, entry)
-        asked = trainings_of(shelf, entry, trail.lost(places, policy, at), trail.hours(places))
         known = Known(entry, version, drift, history, scenes, labels, asked, audits_of(shelf, entry))
         state = state_of(shelf, known, policy.calibration)
         ruling = weigh(state, policy)
@@ -99,6 +100,11 @@ def _same_question(
     asked = (drift.id if drift else "", version.id if version else "", entry.id if entry else "", policy.id)
     fired = (d for d in shelf.all(Decision) if d.fired)
     return next((d for d in fired if (d.drift, d.version, d.champion, d.policy) == asked), None)
+
+
+def _is_over(fired: Decision, trainings: Sequence[Training]) -> bool:
+    """Returns whether its training came to a verdict: then the same question has another answer."""
+    return any(t.outcome for t in trainings if t.retrain == _retrain(fired).id)
 
 
 def _decision(policy: Policy, state: State, ruling: Ruling) -> Decision:

@@ -51,8 +51,10 @@ def gather(places: Places) -> tuple[str, ...]:
         return ()
     drifts = drifts_of(places, entry.bundle)
     decided = {decision.drift for decision in shelf.all(Decision)}
+    # Compared twice, as one that could not be told is, it is decided on once.
+    settled = {drift.predictions for drift in drifts if drift.id in decided}
     for drift in drifts:
-        if drift.id not in decided:
+        if drift.predictions not in settled:
             return drift.predictions
     bundle = shelf.get(Bundle, entry.bundle)
     covered = {prediction for drift in drifts for prediction in drift.predictions}

@@ -87,7 +87,7 @@ def state_of(shelf: Shelf, known: Known, rules: CalibrationRules) -> State:
 
 
 def standing_drifts(shelf: Shelf, history: Sequence[Drift], rules: CalibrationRules) -> list[Drift]:
-    """Returns the drifts that stand, one a stream at most, the newest first.
+    """Returns the drifts that stand in any stream, the newest first.
 
     Args:
         shelf: where their predictions are.
@@ -95,9 +95,8 @@ def standing_drifts(shelf: Shelf, history: Sequence[Drift], rules: CalibrationRu
         rules: of the policy.
     """
     grounds = _Grounds(shelf)
-    found = [
-        drift for mine in by_stream(history).values() if (drift := standing(mine, rules, grounds.overlap)) is not None
-    ]
+    streams = by_stream(history).values()
+    found = [drift for mine in streams for drift in standing(mine, rules, grounds.overlap)]
     place = {drift.id: i for i, drift in enumerate(history)}
     return sorted(found, key=lambda drift: -place[drift.id])
 
@@ -230,7 +229,8 @@ class _Grounds:
     def of(self, drift: Drift) -> tuple[list[Bounds], str]:
         """Returns bounds and their CRS; nothing where no prediction is kept."""
         if drift.id not in self.found:
-            grids = [self.shelf.get(Prediction, i).grid for i in drift.predictions]
+            kept = [i for i in drift.predictions if self.shelf.path_of(i).exists()]
+            grids = [self.shelf.get(Prediction, i).grid for i in kept]
             crs = grids[0].crs if grids else ""
             bounds = [_in_crs(grid.bounds, grid.crs, crs) for grid in grids]
             self.found[drift.id] = [b for b in bounds if b is not None], crs

@@ -22,6 +22,7 @@ from geoml_ops.domain.sketch import Columns
 from geoml_ops.platform.locks import only_one
 from geoml_ops.platform.log import logger
 from geoml_ops.steps import departing, evidence
+from geoml_ops.steps.archive import Archive
 from geoml_ops.steps.dashboard import summarise
 from geoml_ops.steps.decisions import champion, decide, gather, weighed
 from geoml_ops.steps.places import Places
@@ -42,26 +43,33 @@ class Turn:
 def rounds(places: Places, version_id: str = "") -> Iterator[Turn]:
     """Yields one turn per scene that was not looked at yet, oldest first; one without a scene where there is none.
 
-    Killed anywhere and called again it goes on where it was.
+    Killed anywhere and called again it goes on where it was; several processes take turns, scene by scene.
 
     Args:
         places: where things are.
         version_id: the version that arrived; empty for the newest.
     """
-    pending = gather(places)
-    if not pending:
+    turn = _next(places, version_id)
+    if turn is None:
         yield Turn(None, *decide(places, "", version_id))
-    while pending:
-        drift = compare(places, pending)
-        yield Turn(drift, *decide(places, drift.id if drift else "", version_id))
+    while turn is not None:
+        yield turn
+        turn = _next(places, version_id)
+
+
+def _next(places: Places, version_id: str) -> Turn | None:
+    with only_one(places.workspace / "locks" / "rounds.lock"):
         pending = gather(places)
+        drift = compare(places, pending)
+        return Turn(drift, *decide(places, drift.id, version_id)) if drift is not None else None
 
 
 def compare(places: Places, prediction_ids: Sequence[str]) -> Drift | None:
     """Returns what these predictions of one scene show against what is normal for it; None without predictions.
 
     Evidently's report of the same tiles is stored before the noun is. A file that is missing or altered
-    ends in "cannot tell", never in "none".
+    ends in "cannot tell", never in "none". What was compared once is not compared with what was learned since:
+    asked again the same is returned, unless it could not be told.
 
     Raises:
         BadInput: the predictions come from several bundles.
@@ -69,15 +77,20 @@ def compare(places: Places, prediction_ids: Sequence[str]) -> Drift | None:
     """
     if not prediction_ids:
         return None
-    shelf, policy = Shelf(places.nouns), read_policy(places.policy)
+    shelf, policy = Archive(places.nouns), read_policy(places.policy)
     predictions = [shelf.get(Prediction, i) for i in dict.fromkeys(prediction_ids)]
     if len({p.bundle for p in predictions}) > 1:
         raise BadInput("The predictions come from several bundles.", "compare those of one bundle at a time")
     with only_one(places.workspace / "locks" / "compare.lock"):
-        drift = _compared(places, predictions, policy)
-        shelf.put(drift)
+        drift = _compared_before(shelf, predictions) or shelf.put(_compared(places, predictions, policy))
     logger("watch").info("compared", drift=drift.id, cause=drift.diagnosis.cause, tiles=drift.n_current)
     return drift
+
+
+def _compared_before(shelf: Shelf, predictions: Sequence[Prediction]) -> Drift | None:
+    asked = predictions[0].bundle, tuple(p.id for p in predictions)
+    known = (d for d in shelf.all(Drift) if d.diagnosis.cause != "cannot tell")
+    return next((d for d in known if (d.bundle, d.predictions) == asked), None)
 
 
 def _compared(places: Places, predictions: Sequence[Prediction], policy: Policy) -> Drift:

@@ -1,4 +1,9 @@
-"""Drift on generated ground whose truth is known: what was shifted, by how much, and what was left alone."""
+"""Drift on generated ground whose truth is known: what was shifted, by how much, and what was left alone.
+
+One comparison with the training ground, without history: what fixed thresholds may say.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -8,13 +13,34 @@ from scipy.stats import wasserstein_distance
 
 from geoml_ops.core.grid import Window
 from geoml_ops.core.policy import DriftRules
-from geoml_ops.domain.drift import Comparison, compare_tiles, distance, pool, usable
+from geoml_ops.core.watched import Diagnosis, Statistic
+from geoml_ops.domain.diagnosis import Evidence, diagnose
+from geoml_ops.domain.drift import distance, measure, pool, table_of, usable
 from geoml_ops.domain.sketch import Columns
 from tests.ground import BANDS, EAST, GROUND, REFERENCE, RULES, TILE, WEST, N, sketch
 
 
-def compared(current: Columns, reference: Columns | None = REFERENCE, rules: DriftRules = RULES) -> Comparison:
-    return compare_tiles(reference, current, BANDS, rules)
+@dataclass(frozen=True)
+class Compared:
+    n_reference: int
+    n_current: int
+    statistics: tuple[Statistic, ...]
+    drifted_share: float
+    diagnosis: Diagnosis
+
+
+def compared(
+    current: Columns, reference: Columns | None = REFERENCE, rules: DriftRules = RULES, bands: tuple[str, ...] = BANDS
+) -> Compared:
+    found = measure(reference, current, bands, rules)
+    facts = Evidence(
+        bands=bands,
+        now=usable(current),
+        ground=usable(reference or {}),
+        everything=table_of(current),
+        statistics=found.statistics,
+    )
+    return Compared(found.n_reference, found.n_current, found.statistics, found.drifted_share, diagnose(facts, rules))
 
 
 def test_identical_ground_is_none_and_all_distances_are_zero() -> None:
@@ -54,17 +80,18 @@ def test_an_offset_in_half_of_the_requests_is_named_with_its_size() -> None:
     assert "64 of 128 matched tiles" in found.diagnosis.sentence
 
 
-def test_a_gain_is_no_offset() -> None:
+def test_a_gain_is_a_gain_and_no_offset() -> None:
     found = compared(sketch(WEST, GROUND * 1.6))
-    assert found.diagnosis.cause == "covariate shift"
-    assert "looks different now" in found.diagnosis.sentence
+    assert (found.diagnosis.cause, found.diagnosis.action) == ("gain", "fix ingest")
+    assert found.diagnosis.evidence["gain"] == pytest.approx(1.6, abs=0.01)
+    assert "uncalibrated" in found.diagnosis.sentence
 
 
-def test_one_moved_band_is_no_offset() -> None:
+def test_one_band_moved_by_one_number_while_the_others_stay_is_an_offset_of_that_band() -> None:
     dn = GROUND.copy()
     dn[2] += 3000
     found = compared(sketch(WEST, dn), rules=RULES.model_copy(update={"drifted_share": 0.2}))
-    assert found.diagnosis.cause == "covariate shift"
+    assert (found.diagnosis.cause, found.diagnosis.bands) == ("undeclared offset", ("B08",))
     assert [s.column for s in found.statistics if s.drifted] == ["B08"]
 
 
@@ -93,11 +120,14 @@ def test_no_data_is_never_good() -> None:
     without = {name: column for name, column in REFERENCE.items() if name != "B08:mean"}
     holes = dict(REFERENCE) | {"B04:sd": [None, *REFERENCE["B04:sd"][1:]]}
     broken = dict(REFERENCE) | {"B04:mean": [float("inf"), *REFERENCE["B04:mean"][1:]]}
-    for current in (few, sketch(Window(col=0, row=0, width=N, height=TILE), dark), without, holes, broken, {}):
+    for current in (few, sketch(Window(col=0, row=0, width=N, height=TILE), dark), holes, broken, {}):
         assert compared(current).diagnosis.cause == "cannot tell", current.keys()
         assert compared(current).diagnosis.action == "look"
+        assert measure(REFERENCE, current, BANDS, RULES).problem is not None
     assert compared(REFERENCE, reference=without).diagnosis.cause == "cannot tell"
-    assert compare_tiles(REFERENCE, REFERENCE, (), RULES).diagnosis.cause == "cannot tell"
+    assert compared(REFERENCE, bands=()).diagnosis.cause == "cannot tell"
+    found = compared(without).diagnosis
+    assert (found.cause, found.action, found.bands) == ("missing band", "fix ingest", ("B08",))
 
 
 @pytest.mark.parametrize("reference", [None, {}])

@@ -273,6 +273,7 @@ def test_the_lower_bound_follows_the_confidence() -> None:
 # --- what stands ------------------------------------------------------------------------------
 
 RULES = CalibrationRules()
+SILENT = FAULTS | {"cannot tell", "no reference"}
 
 
 def said(cause: Cause, n: int, **more: Any) -> Drift:
@@ -287,27 +288,36 @@ def elsewhere(one: Drift, other: Drift) -> float:
     return 0.0
 
 
-def test_a_calibrated_alarm_stands_at_the_newest_scene_only() -> None:
-    alarm, calm = (
-        said("covariate shift", 1, calibrated=True, alarm=True),
-        said("none", 2, calibrated=True),
-    )
-    assert standing([alarm], RULES, there) is alarm
-    assert standing([alarm, calm], RULES, elsewhere) is None
-    assert standing([alarm, said("undeclared offset", 3, calibrated=True)], RULES, there) is alarm
-    assert standing([alarm, said("no reference", 3)], RULES, there) is alarm
-    assert standing([said("covariate shift", 1, calibrated=True)], RULES, there) is None
-    assert standing([said("season as expected", 1, calibrated=True, alarm=True)], RULES, there) is None
+def test_a_calibrated_alarm_stands_until_its_ground_is_calm() -> None:
+    alarm, calm = said("covariate shift", 1, calibrated=True, alarm=True), said("none", 2, calibrated=True)
+    assert standing([alarm], RULES, there) == [alarm]
+    assert standing([alarm, calm], RULES, there) == []
+    assert standing([alarm, calm], RULES, lambda one, other: 0.5) == [], "charts compare what is comparable"
+    assert standing([alarm, calm], RULES, elsewhere) == [alarm], "two grounds may share a stream"
+    assert standing([alarm, said("undeclared offset", 3, calibrated=True)], RULES, there) == [alarm]
+    assert standing([alarm, said("no reference", 3)], RULES, there) == [alarm]
+    assert standing([said("covariate shift", 1, calibrated=True)], RULES, there) == []
+    assert standing([said("season as expected", 1, calibrated=True, alarm=True)], RULES, there) == []
+
+
+def test_the_newest_drift_of_a_ground_speaks_for_it() -> None:
+    first, second = (said("covariate shift", n, calibrated=True, alarm=True) for n in (1, 2))
+    assert standing([first, second], RULES, there) == [second]
+    assert standing([first, second], RULES, elsewhere) == [second, first]
 
 
 def test_an_uncalibrated_drift_stands_until_its_own_ground_is_calm() -> None:
     shift, calm = said("covariate shift", 1), said("none", 2)
-    assert standing([shift, calm], RULES, elsewhere) is shift
-    assert standing([shift, calm], RULES, there) is None
-    assert standing([shift, calm, said("new region", 3)], RULES, there).diagnosis.cause == "new region"
-    assert standing([shift], RULES.model_copy(update={"uncalibrated": "quiet"}), there) is None
-    assert standing([shift, said("none", 2, calibrated=True)], RULES, elsewhere) is None
-    assert standing([], RULES, there) is None
+    assert standing([shift, calm], RULES, elsewhere) == [shift]
+    assert standing([shift, calm], RULES, there) == []
+    half = standing([shift, calm], RULES, lambda one, other: 0.5)
+    assert half == [shift], "calm on the whole scene hides the half that drifts"
+    assert standing([shift, said("none", 1)], RULES, there) == [shift], "of the same day"
+    assert standing([drift("covariate shift"), drift("none")], RULES, there) == [], "of no known day"
+    again = said("new region", 3)
+    assert standing([shift, calm, again], RULES, there) == [again]
+    assert standing([shift], RULES.model_copy(update={"uncalibrated": "quiet"}), there) == []
+    assert standing([], RULES, there) == []
 
 
 # --- the naive policy ---------------------------------------------------------------------------
@@ -394,14 +404,17 @@ def test_whatever_is_known_the_laws_hold(state: State, policy: Policy) -> None:
     assert not held.fired
 
 
-@given(st.lists(CAUSES, max_size=8), st.booleans())
-def test_a_stream_that_says_less_stands_no_longer(causes: list[Cause], calibrated: bool) -> None:
-    drifts = [said(c, n, calibrated=calibrated, alarm=c in DRIFTS) for n, c in enumerate(causes)]
-    found = standing(drifts, RULES, there)
-    assert found is None or found.diagnosis.cause in DRIFTS
-    if found is not None:
-        after = drifts[drifts.index(found) + 1 :]
-        assert all(d.diagnosis.cause in FAULTS | {"cannot tell", "no reference"} for d in after)
+@given(st.lists(st.tuples(CAUSES, st.booleans(), st.integers(0, 3)), max_size=8))
+def test_what_stands_is_a_drift_that_nothing_later_on_its_ground_lifted(said_of: list[tuple[Cause, bool, int]]) -> None:
+    drifts = [
+        said(c, n, calibrated=calibrated, alarm=c in DRIFTS, key=str(ground))
+        for n, (c, calibrated, ground) in enumerate(said_of)
+    ]
+    found = standing(drifts, RULES, lambda one, other: float(one.key == other.key))
+    assert len({d.key for d in found}) == len(found)
+    for ground in {d.key for d in drifts}:
+        told = [d for d in drifts if d.key == ground and d.diagnosis.cause not in SILENT]
+        assert (told[-1] in found) == (told[-1].diagnosis.cause in DRIFTS) if told else True
 
 
 # --- the file -----------------------------------------------------------------------------------

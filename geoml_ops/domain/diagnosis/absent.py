@@ -38,6 +38,12 @@ def missing_band(evidence: Evidence) -> Finding | None:
     return Finding("missing band", 1.0, sentence, {"bands": float(len(names))}, names, "bands")
 
 
+def is_rounded_away(evidence: Evidence, absent: Finding) -> bool:
+    """Says whether bands hold one number because whole numbers could not hold less: all of them 0 or 1."""
+    table = evidence.now if rows(evidence.now) else evidence.everything
+    return all(_is_flat(table, band) and abs(_level(table, band)) <= 1.0 for band in absent.bands)
+
+
 def nodata_surge(evidence: Evidence) -> Finding | None:
     """Returns that far less of the scene was observed than of calm ones; None where that is usual or not known."""
     share, usual = valid_share(evidence), evidence.normal.get("valid_share")
@@ -101,8 +107,8 @@ def _all_of_them(evidence: Evidence, table: Table, flat: Sequence[str]) -> Findi
     sentence = f"All {len(flat)} bands hold one number everywhere, about {level:.6g}"
     if before and abs(level) <= 1.0 < 0.1 * float(np.median(before)):
         sentence += (
-            f"; the ground that the model learned from has about {np.median(before):,.0f}: numbers of another unit that "
-            "were rounded to whole ones"
+            f"; the ground that the model learned from has about {np.median(before):,.0f}: numbers of another unit "
+            "that were rounded to whole ones"
         )
         return Finding("unit or scale", 1.0, sentence, {"level": level}, (), "bands")
     return Finding("missing band", 1.0, sentence, {"level": level}, tuple(flat), "bands")

@@ -15,9 +15,9 @@ from geoml_ops.core.policy import DriftRules
 from geoml_ops.core.watched import ControlChart, Diagnosis, Statistic
 from geoml_ops.domain.diagnosis.evidence import Evidence
 from geoml_ops.domain.diagnosis.looking import listed
-from geoml_ops.domain.diagnosis.matching import located, overlap, places
+from geoml_ops.domain.diagnosis.matching import overlap, places
 from geoml_ops.domain.diagnosis.mixtures import Mixture, mixture
-from geoml_ops.domain.drift import CLASS_SHARES, UNCALIBRATED, Table
+from geoml_ops.domain.drift import UNCALIBRATED, Table
 
 #: Ground counts as other where less than this share of its tiles was seen before.
 _LEAST_OVERLAP = 0.1
@@ -61,7 +61,12 @@ def standing(evidence: Evidence, rules: DriftRules) -> Standing:
 
 def change(evidence: Evidence, rules: DriftRules) -> Diagnosis:
     """Returns the change that a scene without fault shows, or that it shows none."""
-    now = standing(evidence, rules)
+    told = _told(evidence, standing(evidence, rules), rules)
+    accuracy: dict[str, float | None] = {f"accuracy ({e.method[:20]})": e.value for e in evidence.estimates}
+    return told.model_copy(update={"evidence": {**told.evidence, **accuracy}})
+
+
+def _told(evidence: Evidence, now: Standing, rules: DriftRules) -> Diagnosis:
     concept = _concept(evidence, now)
     if concept is not None:
         return concept
@@ -84,14 +89,13 @@ def _concept(evidence: Evidence, now: Standing) -> Diagnosis | None:
         f"Labels say that at least {low:.1%} of the answers are right, the floor is {floor:.1%}, and the bands look as "
         "they did: what the classes mean has changed, or the model never knew it. The labels are there to learn from."
     )
-    numbers = {"audit low": low, "audit floor": floor}
+    numbers: dict[str, float | None] = {"audit low": low, "audit floor": floor}
     return Diagnosis(cause="concept change", action="retrain", sentence=sentence, evidence=numbers, picture="shares")
 
 
 def _region(evidence: Evidence, now: Standing, rules: DriftRules) -> Diagnosis | None:
-    if not evidence.ground or (evidence.is_known_region is not False and not _is_far(evidence)):
-        return None
-    if overlap(evidence) >= _LEAST_OVERLAP:
+    far = evidence.is_known_region is False or (evidence.is_known_region is None and _is_far(evidence))
+    if not evidence.ground or not far or overlap(evidence) >= _LEAST_OVERLAP:
         return None
     outside, before = _mean(evidence.now, "outside_share"), _mean(evidence.ground, "outside_share")
     rise = None if outside is None else outside - (before or 0.0)
@@ -166,13 +170,14 @@ def _calm(evidence: Evidence, now: Standing, rules: DriftRules) -> Diagnosis:
     if evidence.baseline and evidence.baselines and evidence.baseline not in evidence.baselines:
         sentence = (
             f"The scene declares processing baseline {evidence.baseline[:20]}, scenes of this stream had "
-            f"{listed([b[:20] for b in evidence.baselines])} so far: nothing to compare it with yet. Build its reference."
+            f"{listed([b[:20] for b in evidence.baselines])} so far: nothing to compare it with yet. Build its "
+            "reference."
         )
         return Diagnosis(cause="no reference", action="re-baseline", sentence=sentence, evidence=numbers)
     if _has_none(evidence, now):
         sentence = (
-            f"{facts} from the training ground, which is of another time of year, and no calm scenes of this time are "
-            "known yet: nothing says that this is unusual. Scenes that follow make the reference."
+            f"{facts} from the training ground, and no calm scenes of this time of year are known yet: nothing says "
+            "that this is unusual. Scenes that follow make the reference."
         )
         return Diagnosis(cause="no reference", action="ignore", sentence=sentence, evidence=numbers)
     if now.share >= rules.drifted_share and in_control:
@@ -191,10 +196,11 @@ def _calm(evidence: Evidence, now: Standing, rules: DriftRules) -> Diagnosis:
 
 
 def _has_none(evidence: Evidence, now: Standing) -> bool:
-    """Whether nothing of this time of year is known, and the training ground is of another."""
-    if evidence.own_key or any(c.state in ("in control", "beyond") for c in evidence.charts):
+    """Whether nothing of this time of year is known that fixed thresholds could stand in for."""
+    if any(c.state in ("in control", "beyond") for c in evidence.charts) or evidence.has_reference is True:
         return False
-    return evidence.has_reference is not True
+    new_key = now.calibrated and any(c.state == "no reference yet" for c in evidence.charts)
+    return new_key or not evidence.own_key
 
 
 def _facts(now: Standing, rules: DriftRules) -> str:
@@ -221,12 +227,10 @@ def _rises(evidence: Evidence) -> bool:
 
 def _is_far(evidence: Evidence) -> bool:
     """Whether the scene lies farther from the training ground than that is wide: not beside it, but elsewhere."""
+    if evidence.other_zone:
+        return True
     here, there = places(evidence.now), places(evidence.ground)
-    if (
-        here is None
-        or there is None
-        or (evidence.crs and evidence.crs_reference and evidence.crs != evidence.crs_reference)
-    ):
+    if here is None or there is None:
         return False
     boxes = [(at[:, :2].min(axis=0), at[:, :2].max(axis=0)) for at in (here, there)]
     gap = np.maximum(boxes[0][0] - boxes[1][1], boxes[1][0] - boxes[0][1]).max()
@@ -241,6 +245,3 @@ def _mean(table: Table, name: str) -> float | None:
 
 def _calibration(now: Standing) -> str:
     return "" if now.calibrated else UNCALIBRATED
-
-
-__all__ = ["CLASS_SHARES", "Standing", "change", "located", "standing"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from geoml_ops.domain.diagnosis.calm import calm
 from geoml_ops.domain.diagnosis.looking import Finding, Look
-from geoml_ops.domain.diagnosis.matching import MEAN, PARTS, Pair
+from geoml_ops.domain.diagnosis.matching import MEAN, PARTS, SD, Pair
 
 Floats = NDArray[np.float64]
 
@@ -20,12 +20,18 @@ _P99 = PARTS.index("p99")
 #: Cover that a mask leaves unseen at the edges of clouds, as a share of the ground.
 _UNSEEN = 0.02
 _LEAST_COVER, _COVERED = 0.08, 0.1
+#: Clouds cover tiles unevenly (standard deviation of the cover by its mean), or nearly everything.
+_PATCHY, _OVERCAST = 0.35, 0.8
 #: A cloud is at least this much brighter in visible light than the brightest percent of what it covers,
 _BRIGHTER = 1.5
 #: and as bright in all visible bands, within this factor.
 _FLAT = 1.5
+#: Spread inside covered tiles is another one, by this factor (logarithm).
+_SPREAD_CHANGED = 0.2
 _VISIBLE_NM = (400.0, 700.0)
 _NEAR_NM = 900.0
+#: Covered ground shows less of its pattern than this correlation.
+_STILL_ALIKE = 0.85
 _TINY = 1e-9
 
 
@@ -40,17 +46,20 @@ def clouds(look: Look) -> Finding | None:
     usual = calm([float(np.mean(np.maximum(_cover(p, seen, cloud)[0], 0.0))) for p in look.past], 0.0, _UNSEEN)
     if share < _LEAST_COVER or share - usual.middle <= usual.limit:
         return None
+    if float(np.std(cover)) < _PATCHY * share and share < _OVERCAST:
+        return None
     covered = cover > _COVERED
-    if not covered.any() or not _is_cloud(look, cloud, covered, visible):
+    if not covered.any() or _likeness(look, visible) > _STILL_ALIKE or not _is_cloud(look, cloud, covered, visible):
         return None
     score = _explained(look, seen, cover, cloud)
     sentence = (
         f"About {share:.0%} of the ground is covered by something bright ({covered.mean():.0%} of the tiles are "
-        f"affected, the others are not), as bright in all visible bands: cloud, snow or haze that no mask caught; calm "
+        f"affected), as bright in all visible bands: cloud, snow or haze that no mask caught; calm "
         f"scenes have {float(usual.middle):.0%}"
     )
     numbers = {"cover": share, "tiles covered": float(covered.mean())}
-    return Finding("cloud or nodata surge", score, sentence, numbers, (), "map")
+    # One number per tile explains more than one number for all without being truer: what is left counts twice.
+    return Finding("cloud or nodata surge", score, sentence, numbers, (), "map", None, 2.0 * score - 1.0)
 
 
 def _cover(pair: Pair, seen: NDArray[np.bool_], cloud: Floats | None = None) -> tuple[Floats, Floats]:
@@ -62,6 +71,14 @@ def _cover(pair: Pair, seen: NDArray[np.bool_], cloud: Floats | None = None) -> 
     return np.where(power > _TINY, ((y - x) * way).sum(axis=0) / np.maximum(power, _TINY), 0.0), top
 
 
+def _likeness(look: Look, visible: NDArray[np.bool_]) -> float:
+    """Correlation of what is seen with what is expected in visible light: no cloud keeps the pattern of the ground."""
+    x, y = look.pair.x[visible, MEAN], look.pair.y[visible, MEAN]
+    x, y = x - x.mean(axis=1, keepdims=True), y - y.mean(axis=1, keepdims=True)
+    power = np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
+    return float(np.median((x * y).sum(axis=1) / np.maximum(power, _TINY)))
+
+
 def _is_cloud(look: Look, cloud: Floats, covered: NDArray[np.bool_], visible: NDArray[np.bool_]) -> bool:
     """Whether what covers is much brighter than the ground in visible light, and without colour."""
     seen = _seen_through(look)
@@ -70,6 +87,11 @@ def _is_cloud(look: Look, cloud: Floats, covered: NDArray[np.bool_], visible: ND
     brighter = np.median(look.pair.y[visible][:, _P99][:, covered] / np.maximum(low, _TINY))
     spectrum_flat = top.max() <= _FLAT * max(float(top.min()), _TINY)
     ground_flat = np.median(low.max(axis=0) / np.maximum(low.min(axis=0), _TINY))
+    # A cloud's edge widens the spread inside a tile, its middle takes it.
+    grain = look.pair.y[visible, SD][:, covered], look.pair.x[visible, SD][:, covered]
+    changed = np.abs(np.log(np.maximum(grain[0], _TINY) / np.maximum(grain[1], _TINY))) > _SPREAD_CHANGED
+    if np.median(changed.mean(axis=1)) < 0.5:
+        return False
     return bool(brighter >= _BRIGHTER and (spectrum_flat or top.max() / max(top.min(), _TINY) < ground_flat))
 
 

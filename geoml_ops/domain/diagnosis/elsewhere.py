@@ -61,7 +61,8 @@ def _scale(medians: Floats) -> Finding | None:
         return None
     sentence = (
         f"All {ratios.size} bands are about {factor:.3g} times what the reference has ({ratios.min():.3g} to "
-        f"{ratios.max():.3g}, medians of tiles), more than other ground makes: another unit or scale than the contract's"
+        f"{ratios.max():.3g}, medians of tiles), more than other ground makes: another unit or scale than the "
+        "contract's"
     )
     return Finding("unit or scale", 1.0, sentence, {"gain": factor}, (), "bands")
 
@@ -74,16 +75,16 @@ def _offset(evidence: Evidence, before: Table, by_band: Floats, rules: DriftRule
     if together and agree and ((kept >= _SPREAD[0]) & (kept <= _SPREAD[1])).all():
         sentence = (
             f"All {by_band.size} bands moved by about {middle:+,.0f} DN ({low:+,.0f} to {high:+,.0f}) between medians "
-            f"of tiles, and the spread inside tiles stayed (ratio {kept.min():.2f} to {kept.max():.2f}): an offset that "
-            f"the metadata do not declare, as far as tiles elsewhere can say. {UNCALIBRATED}"
+            f"of tiles, and the spread inside tiles stayed (ratio {kept.min():.2f} to {kept.max():.2f}): an offset "
+            f"that the metadata do not declare, as far as tiles elsewhere can say. {UNCALIBRATED}"
         )
         return Finding("undeclared offset", 1.0 - max(high - middle, middle - low) / abs(middle), sentence,
                        {"offset": middle}, (), "profile")  # fmt: skip
     now = standing(evidence, rules)
     if together and min(abs(low), abs(high)) >= rules.least_offset_dn and now.share >= rules.drifted_share:
         sentence = (
-            f"{len(now.beyond)} of {now.n_bands} bands are {rules.distance:g} sd or more away, and every band moved the "
-            f"same way ({low:+,.0f} to {high:+,.0f} DN); too few tiles lie on the reference ground to tell other "
+            f"{len(now.beyond)} of {now.n_bands} bands are {rules.distance:g} sd or more away, and every band moved "
+            f"the same way ({low:+,.0f} to {high:+,.0f} DN); too few tiles lie on the reference ground to tell other "
             f"ground, cloud and an undeclared offset apart. {UNCALIBRATED}"
         )
         return Diagnosis(cause="cannot tell", action="look", sentence=sentence, picture="bands")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from geoml_ops.core.bands import Contract
 from geoml_ops.core.watched import ControlChart, Estimate, Statistic
 from geoml_ops.domain.drift import Table
+
+_UTM = re.compile(r"EPSG:32[67]\d\d")
 
 
 @dataclass(frozen=True)
@@ -74,3 +77,14 @@ class Evidence:
     estimates: tuple[Estimate, ...] = ()
     prior_shift: Mapping[str, float] = field(default_factory=dict)
     audit: tuple[float, float] | None = None
+
+    @property
+    def other_crs(self) -> bool:
+        """Whether the scene is in another CRS than what it is compared with."""
+        return bool(self.crs and self.crs_reference and self.crs != self.crs_reference)
+
+    @property
+    def other_zone(self) -> bool:
+        """Whether that is only another zone of UTM: other ground, unless it is known to be the same."""
+        zones = (_UTM.fullmatch(name) for name in (self.crs, self.crs_reference))
+        return self.other_crs and self.is_known_region is not True and all(zones)

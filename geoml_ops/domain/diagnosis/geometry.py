@@ -7,12 +7,14 @@ the same direction in all bands and tiles (Lucas and Kanade 1981, on tiles).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from geoml_ops.domain.diagnosis.calm import calm
 from geoml_ops.domain.diagnosis.evidence import Evidence
-from geoml_ops.domain.diagnosis.looking import Finding, Look
+from geoml_ops.domain.diagnosis.looking import NEARLY_ALL, Finding, Look
 from geoml_ops.domain.diagnosis.matching import MEAN, SD, Pair
 
 Floats = NDArray[np.float64]
@@ -20,11 +22,18 @@ Floats = NDArray[np.float64]
 _SAME_PIXEL = 0.01
 #: Spread inside tiles strays this much (logarithms) where only weather and noise differ,
 _GRAIN = 0.02
+#: Means of a blurred scene stay within this (logarithm).
+_MEANS_STAY = 0.1
 #: and a scene lies this many tiles off its place where it is registered to a fraction of a pixel.
 _REGISTERED = 0.01
 _LEAST_TILES_OFF = 0.05
+#: The slope of the ground explains this share of what is unusual in a moved scene, tiles go both ways,
+_LEAST_FLOW, _MOST_ONE_SIDED = 0.12, 0.6
+#: and this share of the tiles on steep ground agree, by more than chance lets them (sd of a coin).
+_LEAST_AGREEING, _LEAST_COINS = 0.7, 1.9
 _LEAST_LATTICE = 9
-_NEARLY_ALL = 0.85
+#: Correlation by which another place is liker than the own.
+_LIKER = 0.1
 _MOST_STEPS, _MOST_CELLS = 3, 2000
 _TINY = 1e-9
 
@@ -35,7 +44,7 @@ def other_grid(evidence: Evidence) -> Finding | None:
     said = []
     if now and before and np.isfinite([now, before]).all() and abs(now - before) > _SAME_PIXEL * before:
         said.append(f"pixels are {now:g} m wide, those it is compared with {before:g} m")
-    if evidence.crs and evidence.crs_reference and evidence.crs != evidence.crs_reference:
+    if evidence.other_crs and not evidence.other_zone:
         said.append(f"the scene is in {evidence.crs[:60]}, what it is compared with in {evidence.crs_reference[:60]}")
     if not said:
         return None
@@ -49,15 +58,16 @@ def blurred(look: Look) -> Finding | None:
     usual = calm([float(np.median(_ratios(p, SD)[look.optical])) for p in look.past], 0.0, _GRAIN)
     if not usual.beyond(grain) or grain > 0:
         return None
-    # All tiles lose it in all bands, whatever is on them, and by more than means moved.
-    in_bands, in_tiles = (np.median(ratios, axis=axis) < 0.5 * grain for axis in (1, 0))
+    # Nearly all tiles lose it in all bands, whatever is on them, and by more than means moved.
+    in_bands, in_tiles = np.median(ratios, axis=1) < 0.5 * grain, np.median(ratios, axis=0) < 0.0
     means = float(np.median(_ratios(look.pair, MEAN)[look.optical]))
-    if min(in_bands.mean(), in_tiles.mean()) < _NEARLY_ALL or abs(means) > -0.5 * grain:
+    if min(in_bands.mean(), in_tiles.mean()) < NEARLY_ALL or abs(means) > min(-0.5 * grain, _MEANS_STAY):
         return None
     edges = _edges(look.pair)
     sentence = (
         f"Spread inside tiles fell to {np.exp(grain):.0%} in all bands and {in_tiles.mean():.0%} of the tiles "
-        f"{look.ground}, while means stayed ({np.expm1(means):+.1%}): the scene was resampled to coarser pixels and back"
+        f"{look.ground}, while means stayed ({np.expm1(means):+.1%}): the scene was resampled to coarser pixels and "
+        "back"
     )
     numbers = {
         "spread ratio": float(np.exp(grain)),
@@ -70,28 +80,38 @@ def blurred(look: Look) -> Finding | None:
 def moved(look: Look) -> Finding | None:
     """Returns that the scene lies beside its ground, by about how much and in which direction."""
     lattice = _Lattice.of(look.matched.places, look.matched.n_px)
-    if lattice is None:
+    if lattice is None or not look.is_off.any() or _one_sided(look) > _MOST_ONE_SIDED:
         return None
     far = _far_off(look, lattice)
     if far is not None:
         return far
-    apart = lattice.displacement(look.pair, look.spread, look.optical)
-    if apart is None:
+    flow = lattice.flow(look.pair, look.spread, look.optical)
+    if flow is None:
         return None
-    past = [lattice.displacement(p, look.spread, look.optical) for p in look.past]
-    usual = calm([float(np.hypot(*d)) for d in past if d is not None], 0.0, _REGISTERED)
-    size = float(np.hypot(*apart))
-    if size < _LEAST_TILES_OFF or size - usual.middle <= usual.limit:
+    past = [known for known in (lattice.flow(p, look.spread, look.optical) for p in look.past) if known is not None]
+    usual = calm([known.size for known in past], 0.0, _REGISTERED)
+    calm_power = float(np.mean([known.power for known in past])) if past else 0.0
+    share = flow.explained / max(flow.power - calm_power, _TINY)
+    if flow.size < max(_LEAST_TILES_OFF, float(usual.middle + usual.limit)) or share < _LEAST_FLOW:
         return None
-    score = 1.0 - 1.0 / (1.0 + float(usual.score(size)))
-    return _told(look, apart * lattice.step, score)
+    if not flow.is_everywhere:
+        return None
+    return _told(
+        look, flow.apart * lattice.step, max(min(share, 1.0), 1.0 - 1.0 / (1.0 + float(usual.score(flow.size))))
+    )
+
+
+def _one_sided(look: Look) -> float:
+    """How much tiles went the same way (0 to 1, middle of bands): a moved scene gives to one what another loses."""
+    apart = ((look.pair.y - look.pair.x)[:, MEAN] / look.spread[:, MEAN])[look.optical]
+    return float(np.median(np.abs(apart.mean(axis=1)) / np.maximum(np.abs(apart).mean(axis=1), _TINY)))
 
 
 def _told(look: Look, metres: Floats, score: float) -> Finding:
     east, north = float(metres[0]), float(metres[1])
     sentence = (
-        f"Every tile shows a part of its neighbours in the same direction: the scene lies about {abs(east):,.0f} m "
-        f"{'east' if east >= 0 else 'west'} and {abs(north):,.0f} m {'north' if north >= 0 else 'south'} of its ground, "
+        f"Tiles show a part of their neighbours, all in the same direction: the scene lies about {abs(east):,.0f} m "
+        f"{'east' if east >= 0 else 'west'} and {abs(north):,.0f} m {'north' if north >= 0 else 'south'} of its place, "
         f"{look.ground}"
     )
     return Finding("resampling or CRS", score, sentence, {"east": east, "north": north}, (), "tiles")
@@ -118,12 +138,43 @@ def _far_off(look: Look, lattice: _Lattice) -> Finding | None:
     }
     here, best = scores[0, 0], max(scores, key=lambda at: scores[at])
     usual = calm([lattice.likeness(p, look.optical, 0, 0) for p in look.past], 1.0, 0.1)
-    if best == (0, 0) or scores[best] < 0.5 or here >= usual.middle - usual.limit:
+    least = float(usual.middle - usual.limit)
+    if best == (0, 0) or scores[best] < 0.5 or here >= least:
         return None
-    # Likeness that chance gives to the best of so many places grows as tiles get few.
-    if scores[best] - here < 0.25 + 3.0 / np.sqrt(look.pair.x.shape[2]):
+    # As like as calm scenes are to their own place; without those, by more than chance gives the best of many places.
+    enough = _LIKER if look.past and scores[best] >= least else 0.25 + 2.0 / np.sqrt(look.pair.x.shape[2])
+    if scores[best] - here < enough:
         return None
     return _told(look, np.array(best) * lattice.step, scores[best])
+
+
+@dataclass(frozen=True)
+class _Flow:
+    """How what is seen flows along the slope of the ground.
+
+    Attributes:
+        apart: by how many tiles (east, north) it lies off what is expected.
+        power: mean square of what is left of the expectation, in spreads.
+        explained: of it, by the flow.
+        agreeing: share of the tiles on steep ground that flow the same way (0 to 1).
+        n: those tiles.
+    """
+
+    apart: Floats
+    power: float
+    explained: float
+    agreeing: float
+    n: int
+
+    @property
+    def size(self) -> float:
+        """How far, in tiles."""
+        return float(np.hypot(*self.apart))
+
+    @property
+    def is_everywhere(self) -> bool:
+        """Whether tiles agree, and not a few of them alone."""
+        return self.agreeing >= _LEAST_AGREEING and (self.agreeing - 0.5) * 2.0 * self.n**0.5 >= _LEAST_COINS
 
 
 class _Lattice:
@@ -159,22 +210,29 @@ class _Lattice:
         at = self._cells[pair.at] + (east, north)
         return np.asarray(known[self._at[at[:, 0], at[:, 1]]])
 
-    def displacement(self, pair: Pair, spread: Floats, bands: NDArray[np.bool_]) -> Floats | None:
-        """Returns by how many tiles (east, north) what is seen lies off what is expected; None without neighbours."""
+    def flow(self, pair: Pair, spread: Floats, bands: NDArray[np.bool_]) -> _Flow | None:
+        """Returns how what is seen lies off what is expected; None where too few tiles have neighbours."""
         sides = [self.beside(pair, *to) for to in ((1, 0), (-1, 0), (0, 1), (0, -1))]
         inner = np.all([side >= 0 for side in sides], axis=0)
         if inner.sum() < _LEAST_LATTICE:
             return None
         x, y, scale = pair.x[bands, MEAN], pair.y[bands, MEAN], spread[bands, MEAN]
-        east = (x[:, sides[0][inner]] - x[:, sides[1][inner]]) / 2.0 / scale
-        north = (x[:, sides[2][inner]] - x[:, sides[3][inner]]) / 2.0 / scale
+        east, west, north, south = (x[:, side[inner]] for side in sides)
+        slopes = np.stack([(east - west) / 2.0 / scale, (north - south) / 2.0 / scale])
         off = _apart_from_line(x[:, inner], y[:, inner]) / scale
-        off = np.clip(off, -5.0, 5.0).ravel()
-        slopes = np.stack([east.ravel(), north.ravel()], axis=1)
-        if np.linalg.matrix_rank(slopes) < 2:
+        power = np.einsum("ibt,jbt->ij", slopes, slopes)
+        if np.linalg.matrix_rank(power) < 2:
             return None
         # What lies d to the east of its place shows at a place what is expected d to the west of it.
-        return -np.asarray(np.linalg.lstsq(slopes, off, rcond=None)[0])
+        apart = -np.linalg.solve(power, np.einsum("ibt,bt->i", slopes, off))
+        along = -np.einsum("ibt,i->bt", slopes, apart)
+        steep = (along**2).sum(axis=0)
+        steep = steep > np.median(steep)
+        same = ((along * off).sum(axis=0) > 0)[steep]
+        return _Flow(
+            apart, float((off**2).mean()), float(apart @ power @ apart) / off.size,
+            float(same.mean()) if same.size else 0.0, same.size,
+        )  # fmt: skip
 
     def likeness(self, pair: Pair, bands: NDArray[np.bool_], east: int, north: int) -> float:
         """Returns the correlation (-1 to 1, middle of bands) with the ground so many steps against the way moved."""

@@ -27,10 +27,12 @@ _FARTHEST = 10.0
 #: What weeks do to a tile without a fault, as a share of its number, where no calm scenes say it.
 _WEEKS, _SEASONS = 0.05, 0.15
 _LEAST_SHARE, _LEAST_STEP = 0.005, 1.0
-#: Reflectance that air adds or takes (a clear and a hazy day over dark ground), and a sensor's absolute calibration.
-HAZE_REFLECTANCE, CALIBRATION = 0.004, 0.03
+#: How far the calibration of a sensor and the sun make dates differ, as a share.
+CALIBRATION = 0.02
+_TEN_THOUSANDTH = 1e-4
 #: A repair that takes away less than this share of what is wrong is none.
 LEAST_EXPLAINED = 0.6
+NEARLY_ALL = 0.8
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,13 @@ class Finding:
 
     Attributes:
         cause: its name.
-        score: share of what is wrong that it explains (0 to 1).
+        score: share of what is wrong with the bands concerned that it explains (0 to 1).
         sentence: what was seen, with numbers.
         numbers: that it rests on, by name.
         bands: that are concerned; empty for all.
         picture: that shows it.
         undone: the scene as it would look without; None where it cannot be undone.
+        weight: share of all that is wrong with the scene that it explains (0 to 1), where that is another one.
     """
 
     cause: Cause
@@ -54,6 +57,12 @@ class Finding:
     bands: tuple[str, ...] = ()
     picture: str = "profile"
     undone: Pair | None = None
+    weight: float | None = None
+
+    @property
+    def rank(self) -> float:
+        """What explains more of the scene comes first."""
+        return self.score if self.weight is None else self.weight
 
 
 @dataclass(frozen=True)
@@ -90,16 +99,32 @@ class Look:
         return light if light.any() else np.ones(len(units), dtype=bool)
 
     @cached_property
+    def unit(self) -> Floats:
+        """What one ten-thousandth of reflectance is in the numbers of each band ``(band,)``; 1 where not known.
+
+        The policy's limits are meant for Sentinel-2, whose numbers are those.
+        """
+        units = np.ones(len(self.bands))
+        for at, name in enumerate(self.bands):
+            if self.contract is not None and _unit_of(self.contract, name) == "reflectance":
+                units[at] = _TEN_THOUSANDTH / self.contract.radiometry_of(name).scale
+        return units
+
+    @property
     def dn_of_haze(self) -> Floats:
-        """What a hazy day adds, in the numbers of each band ``(band,)``."""
-        plain = self.rules.least_offset_dn / 10.0
-        if self.contract is None:
-            return np.full(len(self.bands), plain)
-        known = {name: self.contract.radiometry_of(name).scale for name in self.bands if name in self.contract.names}
-        light = [_unit_of(self.contract, name) == "reflectance" and name in known for name in self.bands]
-        return np.array(
-            [HAZE_REFLECTANCE / known[b] if is_light else plain for b, is_light in zip(self.bands, light, strict=True)]
-        )
+        """What a hazy day adds, in the numbers of each band ``(band,)``: a tenth of the least offset."""
+        return np.asarray(self.rules.least_offset_dn / 10.0 * self.unit)
+
+    @property
+    def least_offset(self) -> float:
+        """Smallest move of all bands that is called an offset: the policy's, or less where calm scenes say it."""
+        share = 0.3 if self.past else 1.0
+        return share * self.rules.least_offset_dn * float(np.median(self.unit[self.optical]))
+
+    @property
+    def offset_spread(self) -> float:
+        """How far bands moved by one offset may differ."""
+        return self.rules.offset_spread_dn * float(np.median(self.unit[self.optical]))
 
     @cached_property
     def spread(self) -> Floats:
@@ -148,8 +173,9 @@ class Look:
         return max(0.0, min(1.0, 1.0 - left / wrong)) if wrong > 0 else 0.0
 
     def is_repaired(self, undone: Pair, bands: NDArray[np.bool_]) -> bool:
-        """Says whether these bands look as on calm dates after a repair."""
-        return bool((self.misfit(undone) <= self.calm_off.middle + self.calm_off.limit)[bands].all())
+        """Says whether nearly all of these bands look as on calm dates after a repair; of fewer than four, all."""
+        calm_now = (self.misfit(undone) <= self.calm_off.middle + self.calm_off.limit)[bands]
+        return bool(calm_now.mean() >= (NEARLY_ALL if calm_now.size > 3 else 1.0))
 
     def without(self, finding: Finding) -> Look:
         """Returns the look at the scene with a fault undone."""

@@ -174,7 +174,7 @@ def _made(kind: Kind, bands: tuple[str, ...], now: Table, found: Sequence[tuple[
     edges = np.stack([_column(table, "edge_density", at) for table, at in found])
     everywhere = np.arange(rows(now))
     y, y_edges = _cube(now, bands, everywhere), _column(now, "edge_density", everywhere)
-    known = np.isfinite(scenes).any(axis=0).all(axis=(0, 1)) & np.isfinite(y).all(axis=(0, 1))
+    known: NDArray[np.bool_] = np.all(np.isfinite(scenes).any(axis=0), axis=(0, 1)) & np.isfinite(y).all(axis=(0, 1))
     scenes, edges, y, y_edges = scenes[..., known], edges[:, known], y[..., known], y_edges[known]
     pair = Pair(_middle(scenes), y, np.stack([_middle(edges), y_edges]), np.arange(y.shape[2]))
     here = places(now)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from geoml_ops.core.policy import DriftRules
 from geoml_ops.core.watched import Action, Cause, Diagnosis
-from geoml_ops.domain.diagnosis.absent import missing_band, nodata_surge
+from geoml_ops.domain.diagnosis.absent import is_rounded_away, missing_band, nodata_surge
 from geoml_ops.domain.diagnosis.changes import change, standing
 from geoml_ops.domain.diagnosis.clouds import clouds
 from geoml_ops.domain.diagnosis.elsewhere import elsewhere
@@ -14,7 +16,7 @@ from geoml_ops.domain.diagnosis.evidence import Evidence
 from geoml_ops.domain.diagnosis.geometry import blurred, moved, other_grid
 from geoml_ops.domain.diagnosis.looking import Finding, Look
 from geoml_ops.domain.diagnosis.matching import PARTS, matched, rows
-from geoml_ops.domain.diagnosis.radiometry import gain, offset
+from geoml_ops.domain.diagnosis.radiometry import numbers_moved
 from geoml_ops.domain.diagnosis.swaps import swap
 from geoml_ops.domain.drift import UNCALIBRATED, Table
 
@@ -27,7 +29,7 @@ _CURES: dict[Cause, tuple[Action, str]] = {
     "resampling or CRS": ("fix ingest", "Deliver the scene on its own grid."),
     "cloud or nodata surge": ("ignore", "Wait for a clearer scene; nothing is to be learned from this one."),
 }
-_BY_PATTERN = (swap, offset, gain, clouds, moved, blurred)
+_BY_PATTERN = (swap, numbers_moved, clouds, moved, blurred)
 
 
 def diagnose(evidence: Evidence, rules: DriftRules) -> Diagnosis:
@@ -41,10 +43,19 @@ def diagnose(evidence: Evidence, rules: DriftRules) -> Diagnosis:
         evidence: all that is known; only ``bands`` and ``now`` are needed.
         rules: fixed limits, for what no calm scenes say.
     """
+    # Numbers come from outside and may be of any size: what is not finite is not used, and is no warning.
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return _diagnosed(evidence, rules)
+
+
+def _diagnosed(evidence: Evidence, rules: DriftRules) -> Diagnosis:
+    if evidence.other_crs:
+        # Coordinates of two systems say nothing about each other.
+        evidence = replace(evidence, ground=_nowhere(evidence.ground))
     surge = nodata_surge(evidence)
-    absent = [finding for finding in (missing_band(evidence), other_grid(evidence)) if finding is not None]
-    if absent:
-        return _named([*absent, *_some(surge)], "")
+    absent, grid = missing_band(evidence), other_grid(evidence)
+    if absent is not None or grid is not None:
+        return _named([*_beside(evidence, rules, absent), *_some(grid), *_some(surge)], "")
     unknown = _unknown(evidence, rules)
     if unknown is not None:
         return _named([surge], "") if surge is not None else unknown
@@ -59,6 +70,24 @@ def diagnose(evidence: Evidence, rules: DriftRules) -> Diagnosis:
     if isinstance(told, Diagnosis):
         return told
     return _named([told], "") if told is not None else _changed(evidence, rules, {})
+
+
+def _beside(evidence: Evidence, rules: DriftRules, absent: Finding | None) -> list[Finding]:
+    """Bands that are not there, and what the others show; small numbers that a scale rounded away come second."""
+    if absent is None:
+        return []
+    others = replace(evidence, bands=tuple(b for b in evidence.bands if b not in absent.bands))
+    found = matched(others, rules) if others.bands and _unknown(others, rules) is None else None
+    if found is None:
+        return [absent]
+    findings = _by_pattern(Look(found, found.pair, rules, evidence.contract))
+    scale = [f for f in findings if f.cause == "unit or scale" and not f.bands]
+    rest = [f for f in findings if f not in scale]
+    return [*scale, absent, *rest] if is_rounded_away(evidence, absent) else [absent, *findings]
+
+
+def _nowhere(table: Table) -> Table:
+    return {name: column for name, column in table.items() if name not in ("easting", "northing")}
 
 
 def _some(finding: Finding | None) -> list[Finding]:
@@ -119,7 +148,7 @@ def _by_pattern(look: Look) -> list[Finding]:
 
 def _best(look: Look) -> list[Finding]:
     found = [finding for finding in (find(look) for find in _BY_PATTERN) if finding is not None]
-    return sorted(found, key=lambda finding: -finding.score)
+    return sorted(found, key=lambda finding: -finding.rank)
 
 
 def _named(findings: list[Finding], calibration: str) -> Diagnosis:

@@ -34,7 +34,8 @@ def swap(look: Look) -> Finding | None:
     y = np.empty_like(look.pair.y)
     y[taken] = look.pair.y
     undone = look.pair.seen_as(y)
-    score, moved = look.explained(undone), taken != np.arange(n)
+    moved = taken != np.arange(n)
+    score = look.explained(undone, moved)
     if score < LEAST_EXPLAINED or not (look.past or look.is_repaired(undone, moved)):
         return None
     return _told(look, taken, moved, score, undone)
@@ -52,7 +53,7 @@ def _told(look: Look, taken: NDArray[np.intp], moved: NDArray[np.bool_], score: 
         "off as declared": float(look.off[moved].mean()),
         "off in that order": float(look.misfit(undone)[moved].mean()),
     }
-    return Finding("band swap", score, sentence, numbers, names, "bands", undone)
+    return Finding("band swap", score, sentence, numbers, names, "bands", undone, look.explained(undone))
 
 
 def _way(taken: NDArray[np.intp], moved: NDArray[np.bool_], names: tuple[str, ...]) -> str:

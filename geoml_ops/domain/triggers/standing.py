@@ -8,6 +8,8 @@ from geoml_ops.core.flow import Drift
 from geoml_ops.core.policy import CalibrationRules
 from geoml_ops.domain.streams import DRIFTS, FAULTS
 
+#: Common ground as a share of both, from which two comparisons are about the same ground.
+SAME_GROUND = 0.8
 _SILENT = FAULTS | {"cannot tell", "no reference"}
 
 
@@ -21,14 +23,12 @@ def in_order(drifts: Sequence[Drift]) -> list[Drift]:
     return list(drifts)
 
 
-def standing(
-    drifts: Sequence[Drift], rules: CalibrationRules, overlap: Callable[[Drift, Drift], float]
-) -> Drift | None:
-    """Returns the drift that stands in a stream, or None.
+def standing(drifts: Sequence[Drift], rules: CalibrationRules, overlap: Callable[[Drift, Drift], float]) -> list[Drift]:
+    """Returns the drifts that stand in a stream, the newest first, one for each ground.
 
-    A calibrated alarm stands while the newest scene carries it. Without calibration a drift stands until a calm scene
-    of mostly the same ground lifts it: calm elsewhere says nothing about it. Faults and scenes without a reference say
-    nothing either way.
+    A drift stands while the newest scene of its ground carries it: a calibrated one has an alarm, an uncalibrated one
+    is named by fixed thresholds. A later calm scene of the same ground lifts it; calm elsewhere, or around it on the
+    same day, says nothing about it. Faults and scenes without a reference say nothing either way.
 
     Args:
         drifts: comparisons of one stream, oldest scene first.
@@ -36,12 +36,26 @@ def standing(
         overlap: common ground of two comparisons as a share of both (0 to 1).
     """
     calm: list[Drift] = []
+    found: list[Drift] = []
     for drift in reversed([d for d in drifts if d.diagnosis.cause not in _SILENT]):
-        is_drift = drift.diagnosis.cause in DRIFTS
-        if drift.calibrated:
-            return drift if is_drift and drift.alarm and not calm else None
-        if not is_drift:
+        if drift.diagnosis.cause not in DRIFTS or (drift.calibrated and not drift.alarm):
             calm.append(drift)
-        elif rules.uncalibrated == "fixed" and not any(overlap(c, drift) >= rules.least_overlap for c in calm):
-            return drift
-    return None
+        elif not drift.calibrated and rules.uncalibrated == "quiet":
+            continue
+        elif not any(overlap(later, drift) >= rules.least_overlap for later in found) and not any(
+            _lifts(later, drift, rules, overlap) for later in calm
+        ):
+            found.append(drift)
+    return found
+
+
+def _lifts(calm: Drift, drift: Drift, rules: CalibrationRules, overlap: Callable[[Drift, Drift], float]) -> bool:
+    """Returns whether a later calm scene is about the ground of a drift.
+
+    Charts compare what is comparable. Without them a larger scene hides a drift among what is calm, and so the ground
+    has to be the same.
+    """
+    if calm.acquired is not None and drift.acquired is not None and calm.acquired <= drift.acquired:
+        return False
+    both = calm.calibrated and drift.calibrated
+    return overlap(calm, drift) >= (rules.least_overlap if both else SAME_GROUND)

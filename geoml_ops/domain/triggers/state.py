@@ -85,7 +85,7 @@ class State:
         entry: its id.
         bundle: id of its bundle.
         drift: what was looked at, or None where nothing was compared yet.
-        standing: drifts of this champion that stand, one a stream at most, the newest first.
+        standing: drifts of this champion that stand, the newest first.
         version: id of the version that is weighed.
         has_version: whether there is an accepted version at all.
         is_champions: whether the champion already learned from all that is in this version.
