@@ -65,6 +65,7 @@ class CalibrationRules(Value):
         by: part of the year that a reference key names.
         least: scenes of a key that make a reference; with fewer it is "no reference yet".
         most: scenes of a key that are kept; further ones in control do not change the reference.
+        least_years: of history, below which no chart over scenes alarms: how years differ is not known before.
         years_apart: leave out the whole year where a key has two or more.
         fallback: what a key with too few scenes may borrow, in this order.
         waves: yearly harmonics for keys with too few scenes; 0 for none.
@@ -78,6 +79,7 @@ class CalibrationRules(Value):
     by: Literal["month", "season"] = "month"
     least: int = Field(5, ge=2)
     most: int = Field(40, ge=5)
+    least_years: int = Field(3, ge=1)
     years_apart: bool = True
     fallback: tuple[Literal["neighbours", "season"], ...] = ()
     waves: int = Field(1, ge=0, le=2)

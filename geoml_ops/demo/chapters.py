@@ -31,7 +31,7 @@ from geoml_ops.core.noun import Noun
 from geoml_ops.demo import story as told
 from geoml_ops.demo import world
 from geoml_ops.demo.progress import Facts
-from geoml_ops.platform.files import write_text
+from geoml_ops.platform.files import sha256_of, write_text
 from geoml_ops.steps import trace
 from geoml_ops.steps.answers import open_answers
 from geoml_ops.steps.places import Places
@@ -204,7 +204,18 @@ class Teller:
         numbers: tuple[tuple[str, str], ...] = (),
     ) -> told.Situation:
         drift, decision = self.noun(Drift, facts.get("drift")), self.noun(Decision, facts.get("decision"))
-        return told.Situation(name, text, drift, decision, verdicts, numbers)
+        return told.Situation(name, text, drift, decision, verdicts, numbers, self._drift_map(drift))
+
+    def _drift_map(self, drift: Drift | None) -> tuple[told.Picture, ...]:
+        """The picture of where a drift is; nothing where none was drawn, or it is gone or altered."""
+        where = drift.where if drift else None
+        if where is None or where.picture is None:
+            return ()
+        path = self.places.dashboard / where.picture.path
+        if not path.is_file() or sha256_of(path) != where.picture.sha256:
+            return ()
+        text = f"Map of where the scene departs: {where.statistic}"
+        return (told.Picture(path.read_bytes(), text, f"Tile by tile: {where.statistic}."),)
 
     def second(self) -> told.SecondTurn:
         """The turn that monitoring started."""

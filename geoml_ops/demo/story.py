@@ -185,6 +185,11 @@ class Story:
     lineage: Lineage | None = None
     cost: Cost = Cost()
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether any comparison of the story had a threshold that was calibrated on scenes in control."""
+        return any(s.drift is not None and s.drift.calibrated for s in self.situations)
+
     def nouns(self) -> dict[str, Noun]:
         """Returns every noun of the story by its id, in the order in which they are told."""
         return {noun.id: noun for noun in _nouns(self)}
@@ -194,7 +199,7 @@ class Story:
         told = _plain(self)
         assert isinstance(told, dict)
         nouns = {noun_id: noun.as_json() for noun_id, noun in self.nouns().items()}
-        return {"calibrated": False, "story": told, "nouns": nouns}
+        return {"calibrated": self.is_calibrated, "story": told, "nouns": nouns}
 
 
 def _nouns(value: object) -> Iterator[Noun]:

@@ -148,8 +148,8 @@ class _Turns:
         released = time.monotonic()
         service_has(self.service.url, facts["number"])
         seconds = round(time.monotonic() - released, 2)
-        # A killed demo that goes on after the release finds the swap done.
-        seen = before != facts["number"] and self.service.pids == pids
+        # A killed demo that goes on after the release finds the swap done, or a service that answers with nothing yet.
+        seen = before not in (None, facts["number"]) and self.service.pids == pids
         return facts | self._answered("better") | {"swap": {"before": before, "seconds": seconds, "seen": seen}}
 
     def worse(self) -> Facts:

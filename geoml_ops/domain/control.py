@@ -90,6 +90,7 @@ class Calibration:
         limit: of the chart.
         centre: mean and standard deviation of the history's largest statistics, which the chart counts in.
         standard: how scenes are standardised.
+        years: of history.
     """
 
     family: str
@@ -100,9 +101,21 @@ class Calibration:
     limit: Limit
     centre: tuple[float, float]
     standard: StandardRules
+    years: int = 0
+
+    @property
+    def alarms(self) -> bool:
+        """Whether the chart over scenes has a limit that a new year can be held against."""
+        return self.limit.calibrated and self.years >= self.rules.least_years
 
     def sentence(self) -> str:
         """Returns how it was calibrated, with its numbers."""
+        if self.limit.calibrated and not self.alarms:
+            few = (
+                f"The chart over scenes is uncalibrated: {self.years} year{'s' if self.years != 1 else ''} of history, "
+                f"and {self.rules.least_years} are needed to know how years differ. Nothing alarms."
+            )
+            return f"{self.threshold.sentence()} {few}"
         return f"{self.threshold.sentence()} {self.limit.sentence()}"
 
 
@@ -147,7 +160,7 @@ def calibration(history: Sequence[Row], family: str, rules: CalibrationRules) ->
     z = (worst - centre[0]) / centre[1]
     keys = [str(key) for key in found.keys]
     limit = limit_of(chart_of(rules.chart), z, _stated(rules, yearly, rows), side="up", calendar=keys)
-    return Calibration(family, rules, columns, found, threshold, limit, centre, standard)
+    return Calibration(family, rules, columns, found, threshold, limit, centre, standard, years_of(rows))
 
 
 def judge(found: Calibration, recent: Sequence[Row]) -> ControlChart:
@@ -174,7 +187,7 @@ def judge(found: Calibration, recent: Sequence[Row]) -> ControlChart:
 
 def _walked(found: Calibration, worst: Floats, recent: Sequence[Row]) -> dict[str, object]:
     """Returns the fields of a chart that the path over scenes gives; none where there is no limit."""
-    if not found.limit.calibrated:
+    if not found.alarms:
         return {}
     z = (worst - found.centre[0]) / found.centre[1]
     walk = path(found.limit.chart, z, side="up")
@@ -197,6 +210,15 @@ def scenes_a_year(times: Sequence[datetime]) -> float:
         return 1.0
     span = (days[-1] - days[0]).total_seconds()
     return max(1.0, (len(days) - 1) * _YEAR_S / span)
+
+
+def years_of(rows: Sequence[Row]) -> int:
+    """Returns how many years a history tells of: seasons of as many calendar years, and no more than its span holds."""
+    if not rows:
+        return 0
+    times = [row.acquired.astimezone(UTC) for row in rows]
+    span = (max(times) - min(times)).total_seconds() / _YEAR_S
+    return min(len({at.year for at in times}), max(1, math.ceil(span)))
 
 
 def chart_of(rules: ChartRules) -> Chart:
@@ -267,8 +289,7 @@ def _stated(rules: CalibrationRules, yearly: float, rows: Sequence[Row]) -> Stat
     per_year = min(rules.alarms_per_year / len(FAMILIES), yearly)
     window = max(20, math.ceil(yearly / per_year / 2))
     runs = int(np.clip(_MOST_DRAWS // window, _FEWEST_RUNS, _RUNS))
-    span = (rows[-1].acquired - rows[0].acquired).total_seconds() if rows else 0.0
-    years = span >= 2 * _YEAR_S
+    years = years_of(rows) >= 2
     block = max(2, round(yearly / 12))
     return Stated(
         per_year,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import numpy as np
 
@@ -12,8 +13,8 @@ from geoml_ops.core.errors import NotFound
 from geoml_ops.core.flow import Bundle, Entry, Prediction, Reading, Reference, Scene, Version
 from geoml_ops.core.policy import AuditRules, CalibrationRules
 from geoml_ops.core.watched import ControlChart, Estimate, Statistic
-from geoml_ops.domain.alarms import Key
-from geoml_ops.domain.alarms.keys import MONTHS
+from geoml_ops.domain.alarms import Key, key_of
+from geoml_ops.domain.alarms.keys import By
 from geoml_ops.domain.control import BANDS, FAMILIES, Calibration, Row, calibration, judge, standard_scores
 from geoml_ops.domain.diagnosis import Evidence
 from geoml_ops.domain.drift import Measured, Table, table_of, usable
@@ -28,6 +29,8 @@ from geoml_ops.steps.standings import audits_of
 
 #: Scenes whose tiles a diagnosis looks at: of the same key, and the last of any key.
 MOST_SAME_KEY, MOST_RECENT = 12, 3
+#: Fewer scenes of a key are joined by those of its time of year; older scenes say little of the season.
+LEAST_SAME_KEY, RECENT = 3, timedelta(days=21)
 _LEAST_NORMAL = 3
 
 
@@ -69,7 +72,7 @@ def standing(places: Places, bundle: Bundle, reading: Reading, rules: Calibratio
         found = calibration(_of_family(references.rows(alike), family, bundle), family, rules)
         charts.append(judge(found, [*references.rows(earlier), row]))
         scores.update(standard_scores(found, row))
-    same = tuple(r for r in alike if r.key == reading.key and r.id != reading.id)
+    same = _of_season(reading, alike)
     return Standing(reference, members, tuple(alike), same, tuple(charts), scores)
 
 
@@ -99,7 +102,15 @@ def guessed(places: Places, bundle: Bundle, reading: Reading, rules: AuditRules)
 
 
 def gathered(
-    places: Places, bundle: Bundle, seen: Seen, ground: Table, measured: Measured, stand: Standing, guess: Guess
+    places: Places,
+    bundle: Bundle,
+    seen: Seen,
+    ground: Table,
+    measured: Measured,
+    *,
+    stand: Standing,
+    guess: Guess,
+    policy: CalibrationRules,
 ) -> Evidence:
     """Returns the evidence of one scene.
 
@@ -111,12 +122,13 @@ def gathered(
         measured: distances of the scene to it.
         stand: where the scene stands among in-control scenes.
         guess: what is estimated without labels.
+        policy: how thresholds are found.
     """
     reading, shelf = seen.reading, Shelf(places.nouns)
     first = shelf.get(Prediction, reading.predictions[0])
     learned = _learned(shelf, bundle)
     bands = next((chart for chart in stand.charts if chart.family == BANDS), None)
-    lately = [r for r in stand.members if r.acquired and reading.acquired and r.acquired < reading.acquired]
+    lately = [r for r in stand.members if _is_recent(r, reading)]
     declared = _baseline(reading)
     return Evidence(
         bands=bundle.bands,
@@ -128,7 +140,9 @@ def gathered(
         statistics=measured.statistics,
         charts=stand.charts,
         is_dated=reading.acquired is not None,
-        own_key=_own_key(reading, learned),
+        own_key=_own_key(reading, learned, policy.by),
+        may_be_fixed=policy.uncalibrated == "fixed",
+        observed=_observed(bundle, reading),
         has_reference=bands.state != "no reference yet" if bands else None,
         is_known_region=_is_known(reading, learned, stand),
         normal=normal_of(stand.same_key or stand.members),
@@ -212,14 +226,44 @@ def _learned(shelf: Shelf, bundle: Bundle) -> list[Scene]:
         return []
 
 
-def _own_key(reading: Reading, learned: Sequence[Scene]) -> bool:
+def _of_season(reading: Reading, alike: Sequence[Reading]) -> tuple[Reading, ...]:
+    """In-control scenes of the key, or where they are few, of its time of year under any processing baseline.
+
+    Radiometry is brought to the contract before anything is looked at, so another baseline shows the same ground:
+    that is how an offset that a new baseline brought, and nobody declared, shows.
+    """
+    others = [r for r in alike if r.id != reading.id]
+    same = [r for r in others if r.key == reading.key]
+    if len(same) >= LEAST_SAME_KEY:
+        return tuple(same)
+    part = Key.parse(reading.key).part
+    return tuple(r for r in others if r.key and Key.parse(r.key).part == part)
+
+
+def _is_recent(other: Reading, reading: Reading) -> bool:
+    if other.acquired is None or reading.acquired is None:
+        return False
+    return timedelta(0) < reading.acquired - other.acquired <= RECENT
+
+
+def _observed(bundle: Bundle, reading: Reading) -> dict[str, float]:
+    """By band, the share of pixels with a number in that band."""
+    found = {}
+    for bins in bins_of(bundle.contract):
+        if bins.band in reading.sketches:
+            one = from_text(reading.sketches[bins.band], bins)
+            if one.n + one.n_nodata:
+                found[bins.band] = one.n / (one.n + one.n_nodata)
+    return found
+
+
+def _own_key(reading: Reading, learned: Sequence[Scene], by: By) -> bool:
+    """Whether the champion learned from this time of year under this baseline."""
     if not reading.key:
         return True
     key = Key.parse(reading.key)
-    parts = {
-        part.part for scene in learned for part in Key("any", "", MONTHS[scene.acquired.month - 1], "any").season()
-    }
-    return key.part in parts
+    mine = [scene for scene in learned if not key.baseline or scene.baseline in ("", key.baseline)]
+    return any(key_of(s.acquired, sensor="any", baseline="", region="any", by=by).part == key.part for s in mine)
 
 
 def _is_known(reading: Reading, learned: Sequence[Scene], stand: Standing) -> bool | None:

@@ -115,7 +115,9 @@ def _found(
     measured = measure(ground, seen.everything, bundle.bands, policy.drift)
     stand = evidence.standing(places, bundle, reading, policy.calibration)
     guess = evidence.guessed(places, bundle, reading, policy.audit)
-    facts = evidence.gathered(places, bundle, seen, learned, measured, stand, guess)
+    facts = evidence.gathered(
+        places, bundle, seen, learned, measured, stand=stand, guess=guess, policy=policy.calibration
+    )
     diagnosis = diagnose(facts, policy.drift)
     worth = departing.is_worth_a_map(diagnosis, stand.charts)
     where = departing.mapped(places, bundle, predictions, seen, stand, learned) if worth else None

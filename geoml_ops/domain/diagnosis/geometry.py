@@ -1,6 +1,7 @@
 """Faults of place and grain: another pixel size or CRS, a blurred scene, a scene that lies beside its ground.
 
-Blur takes spread inside tiles and edges between classes and leaves tile means as they are. A scene that was moved shows
+Blur takes spread inside tiles and leaves their means as they are; edges between classes may become fewer or, where
+mixed pixels are taken for a third class, more. A scene that was moved shows
 in each tile a part of its neighbours: the difference follows the slope of the ground (the gradient of tile means), in
 the same direction in all bands and tiles (Lucas and Kanade 1981, on tiles).
 """
@@ -27,8 +28,8 @@ _MEANS_STAY = 0.1
 #: and a scene lies this many tiles off its place where it is registered to a fraction of a pixel.
 _REGISTERED = 0.01
 _LEAST_TILES_OFF = 0.05
-#: The slope of the ground explains this share of what is unusual in a moved scene, tiles go both ways,
-_LEAST_FLOW, _MOST_ONE_SIDED = 0.12, 0.6
+#: The slope of the ground explains this share of what is unusual in a moved scene, its numbers are the same elsewhere,
+_LEAST_FLOW, _MOST_REMADE = 0.12, 0.6
 #: and this share of the tiles on steep ground agree, by more than chance lets them (sd of a coin).
 _LEAST_AGREEING, _LEAST_COINS = 0.7, 1.9
 _LEAST_LATTICE = 9
@@ -80,7 +81,7 @@ def blurred(look: Look) -> Finding | None:
 def moved(look: Look) -> Finding | None:
     """Returns that the scene lies beside its ground, by about how much and in which direction."""
     lattice = _Lattice.of(look.matched.places, look.matched.n_px)
-    if lattice is None or not look.is_off.any() or _one_sided(look) > _MOST_ONE_SIDED:
+    if lattice is None or not look.is_off.any() or _remade(look) > _MOST_REMADE:
         return None
     far = _far_off(look, lattice)
     if far is not None:
@@ -101,10 +102,14 @@ def moved(look: Look) -> Finding | None:
     )
 
 
-def _one_sided(look: Look) -> float:
-    """How much tiles went the same way (0 to 1, middle of bands): a moved scene gives to one what another loses."""
-    apart = ((look.pair.y - look.pair.x)[:, MEAN] / look.spread[:, MEAN])[look.optical]
-    return float(np.median(np.abs(apart.mean(axis=1)) / np.maximum(np.abs(apart).mean(axis=1), _TINY)))
+def _remade(look: Look) -> float:
+    """How much of what tiles moved their distribution moved (0 to 1, middle of bands).
+
+    A moved scene shows the same numbers at other places: tile by tile they differ, in order of size they do not.
+    """
+    x, y = look.pair.x[look.optical, MEAN], look.pair.y[look.optical, MEAN]
+    apart = np.abs(np.sort(y, axis=1) - np.sort(x, axis=1)).mean(axis=1)
+    return float(np.median(apart / np.maximum(np.abs(y - x).mean(axis=1), _TINY)))
 
 
 def _told(look: Look, metres: Floats, score: float) -> Finding:

@@ -17,6 +17,7 @@ from geoml_ops.domain.diagnosis.geometry import blurred, moved, other_grid
 from geoml_ops.domain.diagnosis.looking import Finding, Look
 from geoml_ops.domain.diagnosis.matching import PARTS, matched, rows
 from geoml_ops.domain.diagnosis.radiometry import numbers_moved
+from geoml_ops.domain.diagnosis.small import by_charts
 from geoml_ops.domain.diagnosis.swaps import swap
 from geoml_ops.domain.drift import UNCALIBRATED, Table
 
@@ -58,7 +59,7 @@ def _diagnosed(evidence: Evidence, rules: DriftRules) -> Diagnosis:
         return _named([*_beside(evidence, rules, absent), *_some(grid), *_some(surge)], "")
     unknown = _unknown(evidence, rules)
     if unknown is not None:
-        return _named([surge], "") if surge is not None else unknown
+        return _named([surge], "") if surge is not None else by_charts(evidence, rules) or unknown
     found = matched(evidence, rules)
     if found is not None:
         look = Look(found, found.pair, rules, evidence.contract)
