@@ -125,7 +125,7 @@ def test_years_that_fill_the_reference_are_no_fault_and_unknown_months_no_drift(
     """Nobody knows yet what November looks like here; that is no drift, and nothing for an ingest to fix."""
     learned = {day.month for day in TRAINED_ON}
     told = [
-        (turn.when.date().isoformat(), turn.cause)
+        (turn.when.date().isoformat(), turn.cause, turn.drift.diagnosis.sentence if turn.drift else "")
         for turn in settled.past
         if turn.when is not None and (turn.cause in FAULTS or (_is_unknown(turn) and turn.when.month not in learned))
         if turn.cause not in ("none", "no reference", "season as expected")

@@ -63,6 +63,21 @@ def verify(places: Places, noted: Sequence[Head] = ()) -> Inspection:
     return trail_of(places).verify(noted)
 
 
+def require_whole(places: Places) -> None:
+    """Lets a trail through that is as it was written, every line of it.
+
+    Raises:
+        Refused: a line was changed, is missing or stands where another belongs.
+    """
+    flaws = verify(places).flaws
+    if flaws:
+        at = f"{flaws[0].file}, line {flaws[0].line}" if flaws[0].line else flaws[0].file
+        raise Refused(
+            f"The audit trail was altered: {at}: {flaws[0].what.rstrip('.')}.",
+            "see all of it with geoml trail verify; restore the folder, or move it aside for those who investigate",
+        )
+
+
 def settle(places: Places, now: datetime | None = None) -> tuple[TrailRecord, ...]:
     """Keeps what a killed step left to keep, and what came of trainings since; returns the records of outcomes.
 
@@ -73,6 +88,8 @@ def settle(places: Places, now: datetime | None = None) -> tuple[TrailRecord, ..
     """
     with only_one(_folder(places) / ".lock"):
         _finish(places)
+        # An answer that is on record already appends nothing, and must not be given beside an altered trail.
+        trail_of(places).extend(())
         shelf = Archive(places.nouns)
         outcomes, kept = outcomes_of(shelf), []
         for retrain in shelf.all(Retrain):

@@ -21,7 +21,7 @@ from geoml_ops.domain.drift import Measured, measure, usable
 from geoml_ops.domain.sketch import Columns
 from geoml_ops.platform.locks import only_one
 from geoml_ops.platform.log import logger
-from geoml_ops.steps import departing, evidence
+from geoml_ops.steps import departing, evidence, trail
 from geoml_ops.steps.archive import Archive
 from geoml_ops.steps.dashboard import summarise
 from geoml_ops.steps.decisions import champion, decide, gather, weighed
@@ -48,7 +48,11 @@ def rounds(places: Places, version_id: str = "") -> Iterator[Turn]:
     Args:
         places: where things are.
         version_id: the version that arrived; empty for the newest.
+
+    Raises:
+        Refused: a line of the audit trail was altered.
     """
+    trail.require_whole(places)
     turn = _next(places, version_id)
     if turn is None:
         yield Turn(None, *decide(places, "", version_id))

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="When monitoring acts, and what another policy would have done.")
 
 File = Annotated[Path, typer.Argument(help="a policy file (YAML)", dir_okay=False)]
-Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
+Day = datetime | None
+
+
+def _day(told: str) -> Any:
+    return typer.Option(formats=["%Y-%m-%d"], help=told)
 
 
 @app.command("show")
@@ -45,8 +49,8 @@ def check(file: File) -> None:
 @app.command("backtest")
 def backtest(
     file: File,
-    since: Day = None,
-    until: Day = None,
+    since: Annotated[Day, _day("first day that counts; what was before is still learned from")] = None,
+    until: Annotated[Day, _day("last day that counts")] = None,
     truth: Annotated[
         Path | None, typer.Option(help="what really changed (YAML or JSON); without it false means unconfirmed")
     ] = None,
@@ -72,15 +76,18 @@ def _print(policy: Policy) -> None:
 
 
 def _meaning(policy: Policy) -> Iterator[str]:
-    yield f"{policy.name} is a policy ({policy.id})"
+    from geoml_ops.domain.alarms import scenes_needed
+
+    yield f"{' '.join(policy.name.split())[:60]} is a policy ({policy.id})"
     if policy.kind == "naive":
         yield "naive: any shift starts a training, whatever its cause; for comparison only"
         return
     rules = policy.calibration
+    until = f"until {scenes_needed(rules.alpha):,} scenes are pooled; charts alarm after {rules.least_years} years"
     yield (
         f"alarms: {rules.chart.kind} over scenes by {rules.by}, {rules.alarms_per_year:g} false ones a year and "
         "stream; "
-        f"{'fixed thresholds until 19 scenes are pooled' if rules.uncalibrated == 'fixed' else 'quiet until then'}"
+        f"{'fixed thresholds' if rules.uncalibrated == 'fixed' else 'quiet'} {until}"
     )
     due = {
         "on the first version": policy.new_version == "first",

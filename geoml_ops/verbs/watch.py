@@ -13,7 +13,7 @@ app = typer.Typer(no_args_is_help=True, help="Predictions are compared with the 
 
 
 @app.command("run")
-def run(version: Annotated[str, typer.Argument(help="id of a version to weigh; none if left out")] = "") -> None:
+def run(version: Annotated[str, typer.Argument(help="id of a version to weigh; the newest if left out")] = "") -> None:
     """Compare what was predicted since the last look, scene by scene, decide, write the dashboard."""
     from geoml_ops.steps import watch as step
 

@@ -21,8 +21,9 @@ from geoml_ops.domain.diagnosis.matching import MEAN, SD, Pair
 Floats = NDArray[np.float64]
 
 _SAME_PIXEL = 0.01
-#: Spread inside tiles strays this much (logarithms) where only weather and noise differ,
-_GRAIN = 0.02
+#: Spread inside tiles strays this much (logarithms) where only weather and noise differ; and where no calm scene of the
+#: season says what growth and harvest do to it within weeks,
+_GRAIN, _GRAIN_UNKNOWN = 0.02, 0.03
 #: Means of a blurred scene stay within this (logarithm).
 _MEANS_STAY = 0.1
 #: and a scene lies this many tiles off its place where it is registered to a fraction of a pixel.
@@ -56,7 +57,7 @@ def blurred(look: Look) -> Finding | None:
     """Returns that the scene was made coarser and brought back to the same grid."""
     ratios = _ratios(look.pair, SD)[look.optical]
     grain = float(np.median(ratios))
-    usual = calm([float(np.median(_ratios(p, SD)[look.optical])) for p in look.past], 0.0, _GRAIN)
+    usual = calm([float(np.median(_ratios(p, SD)[look.optical])) for p in look.past], 0.0, _grain(look))
     if not usual.beyond(grain) or grain > 0:
         return None
     # Nearly all tiles lose it in all bands, whatever is on them, and by more than means moved.
@@ -76,6 +77,10 @@ def blurred(look: Look) -> Finding | None:
     }
     score = 1.0 - 1.0 / (1.0 + float(usual.score(grain)))
     return Finding("resampling or CRS", score, sentence, numbers, (), "tiles")
+
+
+def _grain(look: Look) -> float:
+    return _GRAIN if look.past else _GRAIN_UNKNOWN
 
 
 def moved(look: Look) -> Finding | None:

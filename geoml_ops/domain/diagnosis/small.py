@@ -17,7 +17,8 @@ _LEAST_OBSERVED = 0.5
 def is_small(evidence: Evidence, rules: DriftRules) -> bool:
     """Returns whether the scene has too few tiles because its area is small, and its bands have their numbers."""
     n, whole = rows(evidence.now), rows(evidence.everything)
-    lacking = [b for b in evidence.bands if f"{b}:mean" not in evidence.now or np.isnan(evidence.now[f"{b}:mean"]).any()]
+    means = [evidence.now.get(f"{band}:mean", np.array([np.nan])) for band in evidence.bands]
+    lacking = any(np.isnan(mean).any() for mean in means)
     return 0 < n <= whole < rules.least_tiles and n >= _LEAST_OBSERVED * whole and not lacking
 
 
@@ -43,8 +44,8 @@ def by_charts(evidence: Evidence, rules: DriftRules) -> Diagnosis | None:
         return _moved(small, alarms)
     if bands[0].state not in ("in control", "beyond"):
         sentence = (
-            f"{small}: {bands[0].state}, {bands[0].n} calm scenes of this stream are pooled. Scenes that follow make the "
-            "reference."
+            f"{small}: {bands[0].state}, {bands[0].n} calm scenes of this stream are pooled. Scenes that follow make "
+            "the reference."
         )
         return Diagnosis(cause="no reference", action="ignore", sentence=sentence, evidence=_numbers(bands))
     known = [chart for chart in evidence.charts if chart.state in ("in control", "beyond")]

@@ -1,20 +1,10 @@
-"""Where a scene stands among the in-control scenes of its stream: one control chart per family of statistics.
-
-Every statistic of a scene is standardised within its reference key; the largest of a family is one number, whose
-threshold is counted from the history with each scene (or its year) left out; a chart over scenes makes an alarm of
-what lasts (:mod:`geoml_ops.domain.alarms`). Two families are watched: ``bands``, what the ground looks like, and
-``answers``, what the model says of it; they share the stated alarms a year evenly.
-
-Shares are watched as ``arcsin(sqrt(share))``, whose variance does not hang on the share (Anscombe 1948), spreads as
-logarithms.
-"""
+"""What in-control scenes say of a family of statistics, and where a scene stands on its chart."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +16,6 @@ from geoml_ops.domain.alarms import (
     Cusum,
     Ewma,
     History,
-    Key,
     KofM,
     Limit,
     StandardRules,
@@ -40,41 +29,14 @@ from geoml_ops.domain.alarms import (
     score,
     standardise,
 )
+from geoml_ops.domain.control.rows import FAMILIES, Row, columns_of, floors_of, history_of, scenes_a_year, years_of
 
-BANDS, ANSWERS = "bands", "answers"
-FAMILIES = (BANDS, ANSWERS)
 #: Runs that a limit is drawn from, and draws altogether.
 _RUNS, _MOST_DRAWS = 1000, 4_000_000
 _FEWEST_RUNS = 200
-#: A statistic that fewer of the scenes have is not watched.
-_LEAST_KNOWN = 0.95
-#: Smallest standard deviation of a share (transformed), of a logarithm, and of a mean as a share of its level.
-_FLOOR_SHARE, _FLOOR_LOG, _FLOOR_LEVEL = 0.01, 0.01, 0.002
 _LEAST_SD = 1e-3
-_YEAR_S = 365.2425 * 86400.0
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One scene of a stream in numbers.
-
-    Attributes:
-        reading: id of the reading.
-        scene: what it shows; rows of one scene are left out together.
-        key: of the reference.
-        acquired: when, aware.
-        values: by name, as :class:`~geoml_ops.core.flow.Reading` has them.
-        model: id of the bundle that answered; its answers are compared with its own alone.
-    """
-
-    reading: str
-    scene: str
-    key: Key
-    acquired: datetime
-    values: Mapping[str, float | None]
-    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,24 +81,6 @@ class Calibration:
         return f"{self.threshold.sentence()} {self.limit.sentence()}"
 
 
-def family_of(name: str) -> str | None:
-    """Returns the family that a statistic of a reading belongs to, or None where it is not watched.
-
-    >>> family_of("B02:mean"), family_of("class:forest"), family_of("valid_share")
-    ('bands', 'answers', None)
-    """
-    if name.startswith("class:") or name in ("confidence", "edge_density", "outside_share"):
-        return ANSWERS
-    return BANDS if name.endswith((":mean", ":sd")) else None
-
-
-def columns_of(rows: Sequence[Row], family: str) -> tuple[str, ...]:
-    """Returns the statistics of a family that nearly all rows have, in order of appearance."""
-    named = dict.fromkeys(name for row in rows for name in row.values if family_of(name) == family)
-    least = _LEAST_KNOWN * len(rows)
-    return tuple(name for name in named if sum(_known(row.values.get(name)) for row in rows) >= least)
-
-
 def calibration(history: Sequence[Row], family: str, rules: CalibrationRules) -> Calibration:
     """Returns what the in-control scenes say about a family.
 
@@ -150,8 +94,8 @@ def calibration(history: Sequence[Row], family: str, rules: CalibrationRules) ->
     yearly = scenes_a_year([row.acquired for row in rows])
     if not columns:
         return _without(family, rules, yearly)
-    found = _history(rows, columns)
-    standard = _standard(rules, _floors(columns, found.values))
+    found = history_of(rows, columns)
+    standard = _standard(rules, floors_of(columns, found.values))
     scores = standardise(found, standard)
     worst = largest(scores.values, complete=True)
     threshold = calibrate(worst, alpha=rules.alpha, scenes_per_year=yearly)
@@ -203,24 +147,6 @@ def standard_scores(found: Calibration, row: Row) -> dict[str, float]:
     return {name: float(z) for name, z in zip(found.columns, scores[0], strict=True) if math.isfinite(z)}
 
 
-def scenes_a_year(times: Sequence[datetime]) -> float:
-    """Returns how many scenes a stream brings a year, from the times of its scenes; 1 where that cannot be told."""
-    days = sorted({at.astimezone(UTC) for at in times})
-    if len(days) < 2:
-        return 1.0
-    span = (days[-1] - days[0]).total_seconds()
-    return max(1.0, (len(days) - 1) * _YEAR_S / span)
-
-
-def years_of(rows: Sequence[Row]) -> int:
-    """Returns how many years a history tells of: seasons of as many calendar years, and no more than its span holds."""
-    if not rows:
-        return 0
-    times = [row.acquired.astimezone(UTC) for row in rows]
-    span = (max(times) - min(times)).total_seconds() / _YEAR_S
-    return min(len({at.year for at in times}), max(1, math.ceil(span)))
-
-
 def chart_of(rules: ChartRules) -> Chart:
     """Returns the chart that a policy asks for."""
     made: dict[str, Callable[[], Chart]] = {
@@ -235,7 +161,7 @@ def _scored(found: Calibration, recent: Sequence[Row]) -> tuple[Floats, Floats]:
     """Standardised statistics ``(scene, statistic)`` and the largest of each scene; NaN without a reference."""
     if found.history is None:
         return np.full((len(recent), len(found.columns)), np.nan), np.full(len(recent), np.nan)
-    scores = score(found.history, _history(recent, found.columns), found.standard).values
+    scores = score(found.history, history_of(recent, found.columns), found.standard).values
     return scores, largest(scores, complete=False)
 
 
@@ -245,36 +171,6 @@ def _without(family: str, rules: CalibrationRules, yearly: float) -> Calibration
     limit = limit_of(chart_of(rules.chart), nothing, stated, side="up")
     return Calibration(
         family, rules, (), None, calibrate(nothing, alpha=rules.alpha), limit, (0.0, 1.0), _standard(rules, ())
-    )
-
-
-def _history(rows: Sequence[Row], columns: Sequence[str]) -> History:
-    times = np.array([row.acquired.astimezone(UTC).replace(tzinfo=None) for row in rows], dtype="datetime64[us]")
-    values = np.array([[_transformed(name, row.values.get(name)) for name in columns] for row in rows])
-    return History(
-        [row.key for row in rows], times, values.reshape(len(rows), len(columns)), [row.scene for row in rows]
-    )
-
-
-def _transformed(name: str, value: float | None) -> float:
-    if value is None or not math.isfinite(value):
-        return math.nan
-    if name.endswith(":sd"):
-        return math.log(max(value, _LEAST_SD))
-    if family_of(name) == ANSWERS:
-        return math.asin(math.sqrt(min(max(value, 0.0), 1.0)))
-    return value
-
-
-def _floors(columns: Sequence[str], values: Floats) -> tuple[float, ...]:
-    level = np.nanmedian(np.abs(values), axis=0)
-    return tuple(
-        _FLOOR_LOG
-        if name.endswith(":sd")
-        else _FLOOR_SHARE
-        if family_of(name) == ANSWERS
-        else _FLOOR_LEVEL * float(middle)
-        for name, middle in zip(columns, level, strict=True)
     )
 
 
@@ -299,7 +195,3 @@ def _stated(rules: CalibrationRules, yearly: float, rows: Sequence[Row]) -> Stat
         runs=runs,
         off_share=rules.chart.off_share,
     )
-
-
-def _known(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
