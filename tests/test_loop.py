@@ -24,14 +24,15 @@ from geoml_ops.adapters import raster
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.core.bands import SENTINEL_2_L1C, Radiometry
 from geoml_ops.core.errors import BadInput, GeomlError
-from geoml_ops.core.flow import Decision, Drift, Entry, Judgement, Scene, Verdict, Version
+from geoml_ops.core.flow import Decision, Drift, Entry, Judgement, Retrain, Scene, Verdict, Version
 from geoml_ops.core.grid import Window
 from geoml_ops.core.noun import Noun
 from geoml_ops.demo.chain import Chain, service_has
 from geoml_ops.domain.world import World, landscape
+from geoml_ops.platform.files import sweep_parts
 from geoml_ops.settings import CHECKOUT, Settings
 from geoml_ops.stack import Stack, running
-from geoml_ops.steps import deliver
+from geoml_ops.steps import deliver, trail
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.trace import impact, trace
 from tests.versions import EXPERIMENT
@@ -179,18 +180,32 @@ def test_the_same_deliveries_again_make_nothing(loop: Loop, first_turn: dict[str
     assert len(loop.stack.airflow.runs("train")) == trainings
 
 
-def test_an_undeclared_offset_is_named_and_nothing_is_trained(
+def test_an_undeclared_offset_is_named_and_nothing_is_trained_even_where_the_watch_is_killed(
     loop: Loop, first_turn: dict[str, dict[str, str]]
 ) -> None:
     west, _ = loop.halves()
     loop.chain.start("patrol")
+    before, trainings = set(_every(loop.shelf)), len(loop.stack.airflow.runs("train"))
     loop.request("shifted", west, shift_dn=1000)
-    ran = loop.chain.start("patrol")
+    n_drifts = len(list(loop.shelf.all(Drift)))
+    with _killed_once(loop.stack, "patrol", "decide", lambda: len(list(loop.shelf.all(Drift))) > n_drifts):
+        ran = loop.chain.start("patrol")
     decision = loop.shelf.get(Decision, ran["patrol"]["decide"]["decision"])
     assert list(ran) == ["patrol"]
     assert decision.action == "fix ingest"
     assert not decision.fired
-    assert loop.shelf.get(Drift, decision.drift).diagnosis.cause == "undeclared offset"
+    drift = loop.shelf.get(Drift, decision.drift)
+    assert drift.diagnosis.cause == "undeclared offset"
+    assert len(loop.stack.airflow.runs("train")) == trainings
+
+    # The one comparison, the one decision, its one record, and the page that says why.
+    fresh = [loop.shelf.any(i) for i in set(_every(loop.shelf)) - before]
+    assert sorted(n.kind for n in fresh if n.kind in ("drift", "decision", "retrain")) == ["decision", "drift"]
+    assert _records_about(loop.places, decision.id) == [("fix ingest", False, drift.id)]
+    page = _page(loop, f"drifts/{drift.id}.html")
+    assert "undeclared offset" in page
+    assert "fix ingest" in page
+    assert drift.id in _page(loop, "")
 
 
 def test_the_declared_offset_gives_the_same_map(loop: Loop, first_turn: dict[str, dict[str, str]]) -> None:
@@ -212,14 +227,20 @@ def test_new_ground_asks_for_labels_and_labels_start_the_second_turn(
     assert decision.action == "collect labels"
     assert not decision.fired
 
-    # A task is killed in the middle; the scheduler tries again and the same things come out.
-    with _killed_once(loop.stack, "evaluate"):
+    # A patrol comes beside the watch of the new version, and a task of the training is killed in the middle; the
+    # scheduler tries again, and there is one training.
+    trainings, events = len(loop.stack.airflow.runs("train")), {r.id for r in loop.shelf.all(Retrain)}
+    with _beside(loop.stack, "watch", "patrol"), _killed_once(loop.stack, "train", "evaluate"):
         loop.hand_in("east")
         ran = loop.chain.start("ingest")
-    assert list(ran) == ["ingest", "watch", "train", "publish"]
-    fired = loop.shelf.get(Decision, ran["watch"]["decide"]["decision"])
+    assert list(ran) == ["ingest", "watch", "patrol", "train", "publish"]
+    (retrain,) = (r for r in loop.shelf.all(Retrain) if r.id not in events)
+    assert [ran[dag]["announce"] for dag in ("watch", "patrol") if "announce" in ran[dag]] == [retrain.id]
+    assert len(loop.stack.airflow.runs("train")) == trainings + 1
+    fired = loop.shelf.get(Decision, retrain.decision)
     assert fired.fired
     assert "shift" in fired.because.lower()
+    assert [about[:2] for about in _records_about(loop.places, fired.id)] == [("retrain", True)]
     judgement = loop.shelf.get(Judgement, ran["publish"]["judge"])
     assert judgement.outcome == "PROMOTE", judgement.objections
     entry = loop.shelf.get(Entry, ran["publish"]["release"])
@@ -291,23 +312,29 @@ def _sockets(process: psutil.Process) -> list[psutil._common.sconn]:
         return []
 
 
+def _records_about(places: Places, decision: str) -> list[tuple[str, bool, str]]:
+    """What the audit trail, which is whole, says of evaluations with this outcome: action, fired, what was compared."""
+    inspection = trail.verify(places)
+    assert inspection.is_whole, inspection.flaws
+    about = [entry.record for entry in trail.show(places) if entry.record.inputs[0] == decision]
+    return [(r.action, r.fired, next(i for i in r.inputs if i.startswith("drift-"))) for r in about]
+
+
+def _page(loop: Loop, name: str) -> str:
+    answer = httpx.get(f"{loop.stack.settings.service_url}/dashboard/{name}", timeout=30.0)
+    assert answer.status_code == 200, f"{name}: {answer.status_code}"
+    return answer.text
+
+
 @contextlib.contextmanager
-def _killed_once(stack: Stack, task: str) -> Iterator[None]:
-    """Kills the first process that runs ``task``, with SIGKILL, a moment after it began."""
-    hit = threading.Event()
-    stop = threading.Event()
+def _hunting(step: Callable[[], bool], what: str) -> Iterator[None]:
+    """Tries something again and again, aside, until it worked once."""
+    hit, stop = threading.Event(), threading.Event()
 
     def hunt() -> None:
-        while not stop.wait(0.1):
-            with contextlib.suppress(GeomlError, httpx.HTTPError, psutil.Error, KeyError):
-                run = stack.airflow.runs("train")[0]
-                if run["state"] != "running":
-                    continue
-                here = [t for t in stack.airflow.tasks("train", run["dag_run_id"]) if t["task_id"] == task]
-                pids = [int(t["pid"]) for t in here if t["state"] == "running" and t.get("pid")]
-                if pids:
-                    time.sleep(1.0)
-                    os.kill(pids[0], signal.SIGKILL)
+        while not stop.wait(0.05):
+            with contextlib.suppress(GeomlError, httpx.HTTPError, ProcessLookupError, StopIteration, KeyError):
+                if step():
                     hit.set()
                     return
 
@@ -317,8 +344,44 @@ def _killed_once(stack: Stack, task: str) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        thread.join(10)
-    assert hit.is_set(), f"no process of {task} was ever seen"
+        thread.join(30)
+    assert hit.is_set(), what
+
+
+@contextlib.contextmanager
+def _killed_once(
+    stack: Stack, dag: str, task: str, is_time: Callable[[], bool] = lambda: not time.sleep(1.0)
+) -> Iterator[None]:
+    """Kills the first process that runs ``task``, with SIGKILL, as soon as it is time: a moment after it began."""
+    airflow = stack.airflow
+    known = {r["dag_run_id"] for r in airflow.runs(dag)}
+
+    def kill() -> bool:
+        run = next(r["dag_run_id"] for r in airflow.runs(dag) if r["dag_run_id"] not in known)
+        here = [t for t in airflow.tasks(dag, run) if t["task_id"] == task and t["state"] == "running"]
+        pid = next(int(t["pid"]) for t in here if t.get("pid"))
+        while not is_time():
+            time.sleep(0.01)
+        os.kill(pid, signal.SIGKILL)
+        return True
+
+    with _hunting(kill, f"no process of {task} was ever seen"):
+        yield
+
+
+@contextlib.contextmanager
+def _beside(stack: Stack, first: str, second: str) -> Iterator[None]:
+    """Starts a run of one DAG as soon as there is a new run of another."""
+    known = {r["dag_run_id"] for r in stack.airflow.runs(first)}
+
+    def start() -> bool:
+        if all(r["dag_run_id"] in known for r in stack.airflow.runs(first)):
+            return False
+        stack.airflow.start(second)
+        return True
+
+    with _hunting(start, f"there was no run of {first}"):
+        yield
 
 
 def test_steps_killed_at_any_moment_give_the_same_ids(tmp_path: Path, mlflow_server: str) -> None:
@@ -361,4 +424,8 @@ def test_steps_killed_at_any_moment_give_the_same_ids(tmp_path: Path, mlflow_ser
         assert out, err
     ids = [sorted(p.name for p in s.places().nouns.rglob("*.json")) for s in (calm, torn)]
     assert ids[0] == ids[1]
+    # A repository in the making is kept aside, out of its way, and swept when a stack starts.
+    sweep_parts(torn.places().store)
+    names = [sorted(p.name for p in s.places().store.iterdir() if not p.name.startswith(".")) for s in (calm, torn)]
+    assert names[0] == names[1]
     assert not list(torn.places().store.rglob("*.part*"))

@@ -164,7 +164,9 @@ def test_whatever_comes_the_answer_is_a_chart(seed: int, kind: str, n: int) -> N
             assert judge(calibration(rows[:-1], family, rules), rows) == chart
 
 
-@pytest.mark.parametrize("stray", [datetime(1, 1, 1, tzinfo=UTC), datetime(1900, 3, 1, tzinfo=UTC), datetime(2300, 3, 1, tzinfo=UTC)])
+@pytest.mark.parametrize(
+    "stray", [datetime(1, 1, 1, tzinfo=UTC), datetime(1900, 3, 1, tzinfo=UTC), datetime(2300, 3, 1, tzinfo=UTC)]
+)
 def test_a_scene_of_a_wrong_year_does_not_make_its_stream_rare(stray: datetime) -> None:
     times = [START + timedelta(days=15 * i) for i in range(50)]
     assert scenes_a_year(times) == pytest.approx(24.35, abs=0.01)

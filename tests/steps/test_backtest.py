@@ -27,7 +27,7 @@ from tests.histories import BANDS, BEGIN, Record, begin, of, places_of, stream_o
 
 pytestmark = pytest.mark.slow
 NAIVE = CHECKOUT / "monitoring" / "policies" / "naive.yaml"
-FAST = "name: now\ncalibration: {least: 4, by: season, waves: 0, years_apart: false}\n"
+FAST = "name: now\ncalibration: {least: 4, by: season, waves: 0, years_apart: false, least_years: 1}\n"
 CHANGE = 540
 #: A year and a half as it always was, then red moves for good.
 DAYS = [float(day) for day in range(0, 720, 12)]
@@ -245,7 +245,9 @@ def test_the_reference_a_policy_would_have_had_is_its_own(moved: Record) -> None
     """A policy that never alarms takes the change into its reference; one that alarms keeps it out."""
     history = read_history(moved.places)
     chart_rules = ChartRules(kind="k_of_m", k=5)
-    rules = CalibrationRules(least=4, by="season", waves=0, years_apart=False, alarms_per_year=0.4, chart=chart_rules)
+    rules = CalibrationRules(
+        least=4, by="season", waves=0, years_apart=False, least_years=1, alarms_per_year=0.4, chart=chart_rules
+    )
     deaf = Policy(name="deaf", calibration=rules)
     keen = read_policy(moved.places.policy)
     last = [list(renamed_by(Archive(moved.places.nouns), history, p).values())[-1] for p in (deaf, keen)]
