@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import time
@@ -197,6 +198,11 @@ def main() -> None:
         app()
     except GeomlError as error:
         say(f"error: {error}")
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        say(f"error: The disk is full. Nothing is lost: make room and run the same again. ({error.filename or ''})")
         sys.exit(1)
 
 

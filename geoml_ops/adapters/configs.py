@@ -26,12 +26,14 @@ def read_yaml(path: Path, kind: type[V]) -> V:
         BadInput: it is not YAML, or a key is unknown, missing or out of range.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise NotFound(f"There is no {kind.__name__.lower()} file {path}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise BadInput(f"{path} is not YAML: {str(error)[:300]}") from None
-    return validated(content, kind, str(path))
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}.", "name a file") from None
+    return validated(plain_yaml(text, str(path)), kind, str(path))
 
 
 def validated(content: Any, kind: type[V], name: str) -> V:
@@ -47,7 +49,9 @@ def validated(content: Any, kind: type[V], name: str) -> V:
     """
     try:
         return kind.model_validate_json(json.dumps(content, default=str))
-    except ValidationError as error:
+    except (TypeError, ValueError, RecursionError) as error:
+        if not isinstance(error, ValidationError):
+            raise BadInput(f"{name} holds keys or numbers that are none: {str(error)[:200]}.") from None
         found = error.errors()[:5]
         facts = "; ".join(map(_fact, found))
         unknown = any(e["type"] == "extra_forbidden" and len(e["loc"]) == 1 for e in found)

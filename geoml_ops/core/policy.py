@@ -23,7 +23,7 @@ class DriftRules(Value):
         least_offset_dn: smallest move that can be called an offset.
     """
 
-    tile_px: int = Field(128, ge=16)
+    tile_px: int = Field(128, ge=16, le=4096)
     distance: float = Field(1.0, gt=0)
     class_share_distance: float = Field(0.25, gt=0, le=1)
     drifted_share: float = Field(0.3, gt=0, le=1)
@@ -48,7 +48,7 @@ class ChartRules(Value):
     weight: float = Field(0.3, gt=0, le=1)
     drift: float = Field(0.5, ge=0)
     k: int = Field(3, ge=2)
-    m: int = Field(5, ge=2)
+    m: int = Field(5, ge=2, le=366)
     off_share: float = Field(0.5, ge=0, le=1)
 
     @model_validator(mode="after")
@@ -78,13 +78,13 @@ class CalibrationRules(Value):
 
     by: Literal["month", "season"] = "month"
     least: int = Field(5, ge=2)
-    most: int = Field(40, ge=5)
-    least_years: int = Field(3, ge=1)
+    most: int = Field(40, ge=5, le=1000)
+    least_years: int = Field(3, ge=1, le=100)
     years_apart: bool = True
     fallback: tuple[Literal["neighbours", "season"], ...] = ()
     waves: int = Field(1, ge=0, le=2)
-    alpha: float = Field(0.05, gt=0, lt=1)
-    alarms_per_year: float = Field(0.5, gt=0)
+    alpha: float = Field(0.05, ge=1e-4, lt=1)
+    alarms_per_year: float = Field(0.5, ge=0.001, le=366)
     chart: ChartRules = ChartRules()
     least_overlap: float = Field(0.5, gt=0, le=1)
     uncalibrated: Literal["fixed", "quiet"] = "fixed"
@@ -140,12 +140,12 @@ class Budget(Value):
         label_minutes: that one unit takes a person, for the cost on record.
     """
 
-    cooldown_days: float = Field(0.0, ge=0)
+    cooldown_days: float = Field(0.0, ge=0, le=36_500)
     trainings_per_year: int | None = Field(None, ge=1)
     training_hours_per_year: float | None = Field(None, gt=0)
-    lost_after_hours: float = Field(72.0, gt=0)
-    label_units: int = Field(100, ge=10)
-    label_minutes: float = Field(2.0, gt=0)
+    lost_after_hours: float = Field(72.0, gt=0, le=8760)
+    label_units: int = Field(100, ge=10, le=1_000_000)
+    label_minutes: float = Field(2.0, gt=0, le=1440)
 
 
 class AlertRules(Value):
@@ -160,12 +160,12 @@ class AlertRules(Value):
         minutes: for which errors, slowness and silence of a server have to last.
     """
 
-    silent_days: float = Field(45.0, gt=0)
-    uncalibrated_days: float = Field(180.0, gt=0)
-    unwatched_hours: float = Field(50.0, gt=0)
+    silent_days: float = Field(45.0, gt=0, le=36_500)
+    uncalibrated_days: float = Field(180.0, gt=0, le=36_500)
+    unwatched_hours: float = Field(50.0, gt=0, le=876_000)
     error_share: float = Field(0.05, gt=0, lt=1)
-    slow_s: float = Field(10.0, gt=0)
-    minutes: float = Field(10.0, gt=0)
+    slow_s: float = Field(10.0, gt=0, le=86_400)
+    minutes: float = Field(10.0, gt=0, le=525_600)
 
 
 class Promotion(Value):
@@ -179,7 +179,7 @@ class Promotion(Value):
     """
 
     by: Literal["auto", "approve"] = "auto"
-    timeout_hours: float = Field(72.0, gt=0)
+    timeout_hours: float = Field(72.0, gt=0, le=8760)
     second_person: bool = False
     respondents: tuple[str, ...] = ()
 
@@ -212,8 +212,8 @@ class Policy(Value):
     kind: Literal["calibrated", "naive"] = "calibrated"
     new_version: Literal["first", "always", "never"] = "first"
     retrain_on_drift: bool = True
-    longest_age_days: int | None = Field(None, ge=1)
-    every_days: int | None = Field(None, ge=1)
+    longest_age_days: int | None = Field(None, ge=1, le=36_500)
+    every_days: int | None = Field(None, ge=1, le=36_500)
     months: tuple[Annotated[int, Field(ge=1, le=12)], ...] = ()
     calm_scenes: int = Field(0, ge=0)
     drift: DriftRules = DriftRules()

@@ -36,10 +36,10 @@ def current(places: Places, bundle: Bundle, stream: str, rules: CalibrationRules
     Called again it gives the same version.
     """
     shelf = Archive(places.nouns)
-    newest = _newest(shelf, bundle.id, stream)
+    newest = _newest(shelf, stream)
     drifts = [d for d in shelf.all(Drift) if d.stream == stream and d.reading and d.acquired is not None]
-    if newest is None:
-        newest = _begun(shelf, bundle, stream, drifts)
+    if newest is None or newest.bundle != bundle.id:
+        newest = _begun(shelf, bundle, stream, newest, drifts)
     mine = sorted((d for d in drifts if d.bundle == bundle.id), key=_time)
     due = _due(shelf, mine, newest, rules)
     if not due:
@@ -62,7 +62,7 @@ def accept(places: Places, drift_id: str, because: str) -> Reference:
     if not drift.reading or drift.acquired is None:
         raise BadInput(f"{drift_id} is of no known acquisition.", "name its scenes when it is classified")
     with only_one(places.workspace / "locks" / "compare.lock"):
-        newest = _newest(shelf, drift.bundle, drift.stream)
+        newest = _newest(shelf, drift.stream)
         if newest is not None and drift.reading in newest.readings:
             return newest
         made = _put(shelf, drift.bundle, drift.stream, newest, [drift.reading], f"Accepted by hand: {because.strip()}")
@@ -107,21 +107,18 @@ def recent(places: Places, bundle: str, stream: str, upto: Reading, most: int = 
     return sorted(earlier, key=lambda r: (r.acquired, r.id))[-most:]
 
 
-def _newest(shelf: Shelf, bundle: str, stream: str) -> Reference | None:
-    mine = [r for r in shelf.all(Reference) if r.bundle == bundle and r.stream == stream]
-    return max(mine, key=lambda r: r.number, default=None)
+def _newest(shelf: Shelf, stream: str) -> Reference | None:
+    """Returns the newest reference of a stream, whichever champion it was for; None before the first."""
+    return max((r for r in shelf.all(Reference) if r.stream == stream), key=lambda r: (r.number, r.id), default=None)
 
 
-def _begun(shelf: Shelf, bundle: Bundle, stream: str, drifts: Sequence[Drift]) -> Reference | None:
-    """Returns the first reference of a champion.
+def _begun(
+    shelf: Shelf, bundle: Bundle, stream: str, before: Reference | None, drifts: Sequence[Drift]
+) -> Reference | None:
+    """Returns the first reference of a champion, also of one that serves again.
 
     It holds what the one before had, from where an alarm began on, and what the champion learned from.
     """
-    before = max(
-        (r for r in shelf.all(Reference) if r.stream == stream and r.bundle != bundle.id),
-        key=lambda r: r.number,
-        default=None,
-    )
     learned = _learned(shelf, bundle, drifts)
     if before is None and not learned:
         return None

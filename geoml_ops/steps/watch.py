@@ -146,7 +146,7 @@ def _drift(predictions: Sequence[Prediction], policy: Policy, measured: Measured
     return Drift(
         bundle=predictions[0].bundle,
         predictions=tuple(p.id for p in predictions),
-        unit=f"tile of {policy.drift.tile_px} px",
+        unit=f"tile of {predictions[0].tile_px} px",
         n_reference=measured.n_reference,
         n_current=measured.n_current,
         threshold=policy.drift.distance,

@@ -70,3 +70,27 @@ def test_content_and_not_spelling_names_a_configuration(tmp_path: Path) -> None:
     copy = tmp_path / "copy.yaml"
     copy.write_text(yaml.safe_dump(yaml.safe_load(shipped.read_text())))
     assert read_yaml(copy, Policy).id == read_policy(shipped).id
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [x]\nb: *a\n",
+        "name: one\nname: two\n",
+        "2020-01-01: x\nname: y\n",
+        "name: " + "[" * 20_000,
+        "every_days: " + "9" * 5000,
+        "alarms_per_year: 1e9\nname: x\ncalibration: {alarms_per_year: 1.0e9}\n",
+        "name: x\ncalibration: {chart: {m: 1000000000}}\n",
+    ],
+)
+def test_a_policy_of_a_stranger_is_refused_in_a_sentence(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text(text)
+    with pytest.raises(BadInput):
+        read_policy(path)
+
+
+def test_a_folder_is_no_policy(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="cannot be read"):
+        read_policy(tmp_path)

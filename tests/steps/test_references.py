@@ -150,3 +150,17 @@ def test_ground_is_compared_with_the_same_ground(stream: Stream) -> None:
     other = reading.model_copy(update={"crs": "EPSG:32632"})
     assert references.comparable(reading, [reading, half, most, other], 0.5) == [reading, most]
     assert overlap(HERE, Bounds(left=20, bottom=0, right=30, top=10)) == 0.0
+
+
+def test_a_champion_that_serves_again_begins_with_what_was_calm_meanwhile(stream: Stream) -> None:
+    for day in (0, 5, 10):
+        stream.scene(day)
+    first, other = stream.now(), stream.champion("d")
+    assert stream.now(other).readings == first.readings
+    meanwhile = [stream.scene(day, bundle=other) for day in (15, 20, 25)]
+    grown = stream.now(other)
+    assert meanwhile[0].reading in grown.readings
+    again = stream.now()
+    assert (again.bundle, again.before, again.number) == (stream.bundle.id, grown.id, grown.number + 1)
+    assert set(grown.readings) <= set(again.readings)
+    assert stream.now() == again
