@@ -179,7 +179,7 @@ class Promotion(Value):
     """
 
     by: Literal["auto", "approve"] = "auto"
-    timeout_hours: float = Field(72.0, gt=0, le=8760)
+    timeout_hours: float = Field(72.0, gt=0)
     second_person: bool = False
     respondents: tuple[str, ...] = ()
 
