@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import numpy as np
 
 from geoml_ops.adapters import evidently
+from geoml_ops.adapters.predictions import PredictionLog
 from geoml_ops.core.errors import Refused
 from geoml_ops.core.flow import Bundle, Drift, Prediction, Reading
 from geoml_ops.core.policy import DriftRules
@@ -16,6 +18,7 @@ from geoml_ops.steps import hotspots
 from geoml_ops.steps.evidence import Standing
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.readings import Seen, sketches, tiles_of
+from geoml_ops.steps.records import first_recorded
 
 #: In-control scenes that say how large the hot-spots of calm scenes are.
 MOST_QUIET = 40
@@ -62,7 +65,8 @@ def reported(places: Places, model: str, drift: Drift, seen: Seen | None, ground
     """
     columns = {s.column: f"{s.column}:mean" for s in drift.statistics if f"{s.column}:mean" in ground}
     before, now = ({c: table[name] for c, name in columns.items()} for table in (ground, seen.tiles if seen else {}))
-    told = evidently.Told(model, drift, seen.reading if seen else None)
+    latency_s, px_per_s = speed(places, drift.predictions)
+    told = evidently.Told(model, drift, seen.reading if seen else None, latency_s, px_per_s)
     snapshot = evidently.report(
         before, now, list(columns), distance=rules.distance, drifted_share=rules.drifted_share, told=told
     )
@@ -71,6 +75,24 @@ def reported(places: Places, model: str, drift: Drift, seen: Seen | None, ground
     apart = {c: (d, ours[c]) for c, d in stored.distances.items() if not np.isclose(d, ours[c], rtol=1e-6, atol=1e-9)}
     if apart:
         raise Refused(f"Evidently and the platform measure {drift.id} differently: {apart}.", "report this as a bug")
+
+
+def speed(places: Places, predictions: Sequence[str]) -> tuple[float | None, float | None]:
+    """Returns the longest wait for these predictions in seconds, and pixels answered a second.
+
+    None where nobody waited, or the log no longer says.
+    """
+    log, waits, n_px = PredictionLog(places.predictions), [], 0
+    for prediction in predictions:
+        at = first_recorded(log, prediction)
+        if at is None:
+            continue
+        found = log.requests(at, at + timedelta(seconds=1), columns=("prediction", "latency_s", "n_px", "again"))
+        for row in found:
+            if row["prediction"] == prediction and not row["again"] and row["latency_s"]:
+                waits.append(float(row["latency_s"]))
+                n_px += int(row["n_px"])
+    return (max(waits), n_px / sum(waits)) if waits else (None, None)
 
 
 def _alike(stand: Standing, reading: Reading) -> list[Reading]:

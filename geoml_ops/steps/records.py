@@ -214,11 +214,18 @@ def _first(log: PredictionLog, prediction_id: str, now: datetime) -> datetime:
     """Returns when a prediction was recorded first: a killed recording is finished under the day it was begun on."""
     marker = log.home(prediction_id) / _RECORDED
     with only_one(log.folder / "log" / ".first.lock"):
-        try:
-            return datetime.fromisoformat(read_json(marker)["at"])
-        except (OSError, ValueError, KeyError, TypeError):
+        known = first_recorded(log, prediction_id)
+        if known is None:
             write_json(marker, {"at": now.astimezone(UTC).isoformat()})
-            return now
+        return known or now
+
+
+def first_recorded(log: PredictionLog, prediction_id: str) -> datetime | None:
+    """Returns when a prediction was recorded first; None where it never was."""
+    try:
+        return datetime.fromisoformat(read_json(log.home(prediction_id) / _RECORDED)["at"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _scenes(places: Places, prediction: Prediction) -> list[Scene]:
