@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.adapters.predictions import SKETCHES, TALLIES, PredictionLog
 from geoml_ops.core.errors import BadInput, GeomlError, NotFound, Refused
-from geoml_ops.core.flow import Bundle, Prediction, Reading, Scene
+from geoml_ops.core.flow import Bundle, Prediction, Reading
 from geoml_ops.core.grid import Bounds
 from geoml_ops.domain.alarms import Key, key_of
 from geoml_ops.domain.alarms.keys import By
@@ -23,7 +23,7 @@ from geoml_ops.domain.sketch import Columns, Tally, bins_of, tally_from, total
 from geoml_ops.platform.files import read_json, sha256_of
 from geoml_ops.platform.log import logger
 from geoml_ops.steps.places import Places
-from geoml_ops.steps.records import region_of
+from geoml_ops.steps.records import region_of, scenes_of
 
 _WHOLE_SCENE = ("confidence", "edge_density", "outside_share")
 
@@ -65,7 +65,7 @@ def when_of(places: Places, prediction: Prediction, bundle: Bundle) -> When:
     bounds = prediction.grid.bounds
     centre = (bounds.left + bounds.right) / 2, (bounds.bottom + bounds.top) / 2
     region = region_of(prediction.grid.crs, *centre).replace("/", "-")
-    scenes = _scenes(places, prediction)
+    scenes = scenes_of(places, prediction)
     days = {scene.acquired.date() for scene in scenes}
     baselines = {scene.baseline for scene in scenes}
     return When(
@@ -186,16 +186,6 @@ def overlap(one: Bounds, other: Bounds) -> float:
         return 0.0
     areas = [(b.right - b.left) * (b.top - b.bottom) for b in (one, other, common)]
     return areas[2] / (areas[0] + areas[1] - areas[2])
-
-
-def _scenes(places: Places, prediction: Prediction) -> list[Scene]:
-    shelf, found = Shelf(places.nouns), []
-    for scene in prediction.scenes:
-        try:
-            found.append(shelf.get(Scene, scene))
-        except NotFound:
-            continue
-    return found
 
 
 def _summed(places: Places, predictions: Iterable[Prediction], bundle: Bundle) -> Tally | None:

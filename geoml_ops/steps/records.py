@@ -56,7 +56,7 @@ def record(
     """
     log, now = PredictionLog(places.predictions), at or datetime.now(UTC)
     found = _tallies(log.home(prediction.id), bundle)
-    same = _answered(bundle, prediction, _scenes(places, prediction))
+    same = _answered(bundle, prediction, scenes_of(places, prediction))
     of_request = {**same, "kind": kind, "request": request or prediction.id}
     first = _first(log, prediction.id, now)
     whole = _request_row(of_request, prediction, found, latency_s)
@@ -228,7 +228,8 @@ def first_recorded(log: PredictionLog, prediction_id: str) -> datetime | None:
         return None
 
 
-def _scenes(places: Places, prediction: Prediction) -> list[Scene]:
+def scenes_of(places: Places, prediction: Prediction) -> list[Scene]:
+    """Returns the scenes that a prediction names, without those that are not on this machine's shelf."""
     shelf, found = Shelf(places.nouns), []
     for scene in prediction.scenes:
         try:
