@@ -22,12 +22,17 @@ from geoml_ops.steps.gathering import champion, drifts_of, gather
 from geoml_ops.steps.places import Places
 from geoml_ops.steps.standings import Known, audits_of, learned, standing_drifts, state_of, trainings_of
 
-__all__ = ["champion", "decide", "drifts_of", "gather", "weighed"]
+__all__ = ["champion", "count", "decide", "drifts_of", "gather", "weighed"]
 
 
 def weighed(places: Places, version_id: str) -> bool:
     """Returns whether a decision about this version is on record."""
     return any(decision.version == version_id for decision in Archive(places.nouns).all(Decision))
+
+
+def count(places: Places) -> int:
+    """Returns how many decisions are on the shelf, in the trail or not."""
+    return sum(1 for _ in Archive(places.nouns).all(Decision))
 
 
 def decide(

@@ -42,6 +42,7 @@ def verify(
     ] = None,
 ) -> None:
     """Check every record and every link; exit with 1 and name the line where one was changed."""
+    from geoml_ops.steps import decisions
     from geoml_ops.steps import trail as step
 
     found = step.verify(places(), [_head(text) for text in noted or ()])
@@ -61,6 +62,12 @@ def verify(
     if not found.is_whole:
         raise typer.Exit(1)
     say(f"{found.n_records} records, all as they were written")
+    n_decisions = 0 if found.n_records else decisions.count(places())
+    if n_decisions:
+        say(
+            f"But the shelf holds {n_decisions} decision(s) and the trail no record of any: older than the trail, or its "
+            "folder was removed."
+        )
     if found.n_records and found.head:
         say(f"note this elsewhere to check it later: --noted {found.head.number}:{found.head.sha256}")
 

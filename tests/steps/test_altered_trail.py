@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,12 +11,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from geoml_ops.adapters.nouns import Shelf
 from geoml_ops.cli import app
 from geoml_ops.core.errors import Refused
 from geoml_ops.core.flow import Decision
 from geoml_ops.core.trail import TrailRecord
 from geoml_ops.steps import decisions, trail, watch
 from geoml_ops.steps.places import Places
+from tests.every_noun import any_noun
 from tests.histories import begin, places_of
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
@@ -83,3 +86,16 @@ def test_what_a_policy_means_is_said_of_its_own_numbers(tmp_path: Path, told: di
     assert done.exit_code == 0
     assert said in done.stderr
     assert max(map(len, done.stderr.splitlines())) < 300
+
+
+def test_a_trail_that_was_removed_whole_is_not_called_whole_in_silence(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("workspace", "store", "drop", "tracking_uri", "model", "experiment", "policy"):
+        monkeypatch.setenv(f"GEOML_{name.upper()}", str(getattr(places, name)))
+    Shelf(places.nouns).put(any_noun(Decision))
+    assert "But the shelf" not in CliRunner().invoke(app, ["trail", "verify"]).output
+    shutil.rmtree(places.workspace / "trail")
+    assert (
+        "the shelf holds 1 decision(s) and the trail no record" in CliRunner().invoke(app, ["trail", "verify"]).output
+    )
