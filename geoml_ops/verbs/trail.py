@@ -65,7 +65,7 @@ def verify(
     n_decisions = 0 if found.n_records else decisions.count(places())
     if n_decisions:
         say(
-            f"But the shelf holds {n_decisions} decision(s) and the trail no record of any: older than the trail, or its "
+            f"But the shelf holds {n_decisions} decision(s) and the trail no record: they are older, or its "
             "folder was removed."
         )
     if found.n_records and found.head:
